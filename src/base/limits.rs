@@ -1,0 +1,27 @@
+//! Limits that bound what a peer can make us hold, each with its unit and default.
+
+/// Limits on what is read from a peer. Checked before memory is reserved.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// Largest frame in bytes: TTHeader LENGTH, inner frame length, or all bytes of a message
+    /// without a length. Default 64 MiB; at most [`Limits::MAX_FRAME_BYTES`].
+    pub frame_bytes: usize,
+    /// Deepest nesting of structs and containers. Default 64 (ttheader.md §4.6).
+    pub depth: u8,
+    /// Read messages without the strict version word (old Apache peers). Default false.
+    pub allow_old_style: bool,
+}
+
+impl Limits {
+    /// The protocol's own frame limit (ttheader.md §1.5).
+    pub const MAX_FRAME_BYTES: usize = 0x3FFF_FFFF;
+
+    /// The defaults, as a constant.
+    pub const DEFAULT: Limits = Limits { frame_bytes: 64 << 20, depth: 64, allow_old_style: false };
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits::DEFAULT
+    }
+}

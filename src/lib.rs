@@ -1,0 +1,8 @@
+//! **libkrpc**: the protocols of ByteDance's Kitex for every language.
+//!
+//! One core behind a C ABI. The rooms below are layered; `ARCHITECTURE.md` draws the arrows and
+//! `tests/layering.rs` holds them. Bytes become frames in [`wire`].
+//! Everything shares the words of [`base`].
+
+pub mod base;
+pub mod wire;
