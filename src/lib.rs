@@ -1,8 +1,10 @@
 //! **libkrpc**: the protocols of ByteDance's Kitex for every language.
 //!
 //! One core behind a C ABI. The rooms below are layered; `ARCHITECTURE.md` draws the arrows and
-//! `tests/layering.rs` holds them. Bytes become frames in [`wire`].
+//! `tests/layering.rs` holds them. Bytes become frames in [`wire`]; [`capi`] is what C sees.
 //! Everything shares the words of [`base`].
 
 pub mod base;
+pub mod capi;
+pub mod observe;
 pub mod wire;

@@ -1,0 +1,17 @@
+//! The C ABI: one file per handle, translation only. `include/krpc.h` is generated from here.
+//!
+//! Anatomy of a function: clear the outputs, reject NULL by parameter name, view or copy the inputs,
+//! call one function of the core, turn its result into status, error and outputs. Every body runs
+//! inside [`guard`], so no panic leaves the library. Nothing in the crate uses this room.
+#![allow(non_camel_case_types)]
+// Every exported function states in its own documentation, for C readers, what each pointer must be:
+// NULL, or valid for its type and alive during the call. A Rust "Safety" section would repeat that.
+#![allow(clippy::missing_safety_doc)]
+
+pub mod error;
+mod guard;
+mod handle;
+pub mod message;
+pub mod status;
+pub mod types;
+pub mod version;

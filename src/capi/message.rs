@@ -1,0 +1,244 @@
+//! `krpc_message`: immutable bytes and their encoding.
+
+use std::ffi::c_void;
+
+use bytes::Bytes;
+
+use crate::base::{Encoding, Error, Message, Result};
+use crate::capi::error::krpc_error;
+use crate::capi::guard::{guard, guard_new, guard_or, put};
+use crate::capi::handle::{self, Opaque};
+use crate::capi::status::krpc_status;
+use crate::capi::types::krpc_bytes;
+use crate::observe::handles::Kind;
+
+/// Immutable, reference-counted bytes and their encoding.
+///
+/// Without a schema the message of a unary call is the *args* struct, the message of its reply the
+/// *result* struct (field 0 is the return value). Sharing a message costs no copy.
+/// Free an owned one with `krpc_message_free`.
+pub struct krpc_message {
+    _opaque: [u8; 0],
+}
+
+impl Opaque for krpc_message {
+    type Inner = Message;
+    const KIND: Kind = Kind::Message;
+}
+
+/// How a message's bytes are encoded. An open number: other values pass through unchanged.
+#[repr(i32)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum krpc_encoding {
+    /// Bytes of no declared form.
+    KRPC_ENCODING_RAW = 0,
+    /// A struct in Thrift Binary.
+    KRPC_ENCODING_THRIFT_BINARY = 1,
+    /// A struct in Thrift Compact.
+    KRPC_ENCODING_THRIFT_COMPACT = 2,
+    /// A protobuf message.
+    KRPC_ENCODING_PROTOBUF = 3,
+    /// JSON text in UTF-8.
+    KRPC_ENCODING_JSON = 4,
+}
+
+/// Releases memory that the host lent to a message. Called exactly once, on any thread, when the last
+/// reference is gone, with the `user_data` given beside it. Must not block.
+pub type krpc_destroy_fn = Option<unsafe extern "C" fn(user_data: *mut c_void)>;
+
+/// Makes a message from a copy of `bytes`.
+///
+/// `encoding`: a `krpc_encoding`. `bytes`: borrowed for the call.
+/// Returns an owned message, or NULL and an error.
+///
+/// Thread: any thread. Errors: INVALID_ARGUMENT. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_message_copy(
+    encoding: i32,
+    bytes: krpc_bytes,
+    error: *mut *mut krpc_error,
+) -> *mut krpc_message {
+    guard_new(error, || {
+        // SAFETY: the host vouches for the view.
+        let bytes = unsafe { bytes.copy("bytes")? };
+        Ok(handle::give(Message::new(Encoding(encoding), bytes)))
+    })
+}
+
+/// Makes a message from the host's memory without copying it.
+///
+/// `encoding`: a `krpc_encoding`. `bytes`: must stay valid and unchanged until `destroy` is called.
+/// `destroy` (optional): called once with `user_data` when the last reference is gone; also before
+/// this function returns, if it fails.
+/// Returns an owned message, or NULL and an error.
+///
+/// Thread: any thread. Errors: INVALID_ARGUMENT. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_message_wrap(
+    encoding: i32,
+    bytes: krpc_bytes,
+    user_data: *mut c_void,
+    destroy: krpc_destroy_fn,
+    error: *mut *mut krpc_error,
+) -> *mut krpc_message {
+    let owner = Foreign { bytes, destroy, user_data };
+    guard_new(error, || {
+        // SAFETY: the host vouches for the view.
+        unsafe { bytes.slice("bytes")? };
+        Ok(handle::give(Message::new(Encoding(encoding), Bytes::from_owner(owner))))
+    })
+}
+
+/// Makes a message from several pieces, each copied, that are sent one after the other.
+///
+/// `encoding`: a `krpc_encoding`. `segments`: `count` views, borrowed for the call.
+/// Returns an owned message, or NULL and an error.
+///
+/// Thread: any thread. Errors: INVALID_ARGUMENT. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_message_from_segments(
+    encoding: i32,
+    segments: *const krpc_bytes,
+    count: usize,
+    error: *mut *mut krpc_error,
+) -> *mut krpc_message {
+    guard_new(error, || {
+        if segments.is_null() && count > 0 {
+            return Err(Error::invalid_argument("segments", "is NULL but count is not 0"));
+        }
+        let views = if count == 0 {
+            &[][..]
+        } else {
+            // SAFETY: not NULL, and the host vouches for `count` views.
+            unsafe { std::slice::from_raw_parts(segments, count) }
+        };
+        // SAFETY: the host vouches for each view.
+        let pieces = views.iter().map(|view| unsafe { view.copy("segments") }).collect::<Result<Vec<_>>>()?;
+        Ok(handle::give(Message::from_segments(Encoding(encoding), pieces)))
+    })
+}
+
+/// Another reference to the same bytes, owned by the caller. NULL if `message` is NULL.
+///
+/// Thread: any thread. Errors: none. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_message_retain(message: *const krpc_message) -> *mut krpc_message {
+    // SAFETY: the host vouches for the handle.
+    guard_or(std::ptr::null_mut(), || match unsafe { handle::get(message, "message") } {
+        Ok(message) => handle::give(message.clone()),
+        Err(_) => std::ptr::null_mut(),
+    })
+}
+
+/// How the message is encoded: a `krpc_encoding`, or another number that passed through.
+///
+/// Thread: any thread. Errors: none; NULL gives `KRPC_ENCODING_RAW`. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_message_encoding(message: *const krpc_message) -> i32 {
+    // SAFETY: the host vouches for the handle.
+    guard_or(0, || unsafe { handle::get(message, "message") }.map_or(0, |message| message.encoding().0))
+}
+
+/// Size in bytes over all segments. 0 if `message` is NULL.
+///
+/// Thread: any thread. Errors: none. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_message_size(message: *const krpc_message) -> usize {
+    // SAFETY: the host vouches for the handle.
+    guard_or(0, || unsafe { handle::get(message, "message") }.map_or(0, Message::len))
+}
+
+/// The segments, without copying.
+///
+/// `segments`: receives up to `capacity` views, borrowed from `message`. `count` (optional): receives
+/// the number of segments that there are, which may be larger than `capacity`.
+///
+/// Thread: any thread. Errors: INVALID_ARGUMENT. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_message_segments(
+    message: *const krpc_message,
+    segments: *mut krpc_bytes,
+    capacity: usize,
+    count: *mut usize,
+) -> krpc_status {
+    put(count, 0);
+    guard(std::ptr::null_mut(), || {
+        // SAFETY: the host vouches for the handle.
+        let message = unsafe { handle::get(message, "message")? };
+        if segments.is_null() && capacity > 0 {
+            return Err(Error::invalid_argument("segments", "is NULL but capacity is not 0"));
+        }
+        for (index, segment) in message.segments().iter().take(capacity).enumerate() {
+            // SAFETY: the host vouches for `capacity` writable views.
+            unsafe { segments.add(index).write(krpc_bytes::of(segment)) };
+        }
+        put(count, message.segments().len());
+        Ok(())
+    })
+}
+
+/// All bytes as a message of one segment, owned by the caller: the same bytes if there is just one
+/// segment already, else one copy. Read it with `krpc_message_bytes`.
+///
+/// Thread: any thread. Errors: INVALID_ARGUMENT. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_message_join(
+    message: *const krpc_message,
+    error: *mut *mut krpc_error,
+) -> *mut krpc_message {
+    guard_new(error, || {
+        // SAFETY: the host vouches for the handle.
+        let message = unsafe { handle::get(message, "message")? };
+        Ok(handle::give(Message::new(message.encoding(), message.bytes())))
+    })
+}
+
+/// The bytes of a message of one segment (as every received one is), borrowed from it. Empty if
+/// `message` is NULL or has several segments: see `krpc_message_join`.
+///
+/// Thread: any thread. Errors: none. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_message_bytes(message: *const krpc_message) -> krpc_bytes {
+    guard_or(krpc_bytes::EMPTY, || {
+        // SAFETY: the host vouches for the handle.
+        match unsafe { handle::get(message, "message") }.map(Message::segments) {
+            Ok([one]) => krpc_bytes::of(one),
+            _ => krpc_bytes::EMPTY,
+        }
+    })
+}
+
+/// Frees a message that you own. NULL is fine.
+///
+/// Thread: any thread, once. Errors: none. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_message_free(message: *mut krpc_message) {
+    // SAFETY: the host vouches for the handle.
+    guard_or((), || unsafe { handle::free(message) });
+}
+
+/// The host's memory behind a message; dropping it calls `destroy`.
+struct Foreign {
+    bytes: krpc_bytes,
+    destroy: krpc_destroy_fn,
+    user_data: *mut c_void,
+}
+
+// SAFETY: the host promised that the bytes stay unchanged and that `destroy` may run on any thread.
+unsafe impl Send for Foreign {}
+
+impl AsRef<[u8]> for Foreign {
+    fn as_ref(&self) -> &[u8] {
+        // SAFETY: checked before the first use, and valid until `destroy` runs in `drop`.
+        unsafe { self.bytes.slice("bytes") }.unwrap_or(&[])
+    }
+}
+
+impl Drop for Foreign {
+    fn drop(&mut self) {
+        if let Some(destroy) = self.destroy {
+            // SAFETY: the host's function, called once, with what it gave beside it.
+            unsafe { destroy(self.user_data) }
+        }
+    }
+}
