@@ -9,6 +9,7 @@
 #![allow(clippy::missing_safety_doc)]
 
 pub mod error;
+pub mod foreign;
 mod guard;
 mod handle;
 pub mod message;
