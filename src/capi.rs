@@ -12,6 +12,7 @@ pub mod error;
 pub mod foreign;
 mod guard;
 mod handle;
+pub mod log;
 pub mod message;
 pub mod status;
 pub mod types;
