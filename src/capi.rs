@@ -14,6 +14,7 @@ mod guard;
 mod handle;
 pub mod log;
 pub mod message;
+pub mod metainfo;
 pub mod status;
 pub mod types;
 pub mod version;

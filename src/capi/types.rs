@@ -41,6 +41,12 @@ impl krpc_str {
         unsafe { krpc_bytes { ptr: self.ptr.cast(), len: self.len }.slice(parameter) }
     }
 
+    /// A copy of the bytes behind the view.
+    pub(super) unsafe fn copy(self, parameter: &str) -> Result<Bytes> {
+        // SAFETY: as above.
+        unsafe { self.bytes(parameter).map(Bytes::copy_from_slice) }
+    }
+
     /// The text behind the view, which must be UTF-8: names and addresses.
     pub(super) unsafe fn text<'a>(self, parameter: &str) -> Result<&'a str> {
         // SAFETY: as above.
