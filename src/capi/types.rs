@@ -6,6 +6,9 @@ use bytes::Bytes;
 
 use crate::base::{Error, Result};
 
+/// As a time or a timeout: never.
+pub const KRPC_FOREVER: i64 = i64::MAX;
+
 /// A view of text: pointer and length in bytes, not NUL-terminated. NULL with length 0 is the empty
 /// string. Text that the library makes is UTF-8; text of peers passes unchanged.
 #[repr(C)]
