@@ -6,6 +6,9 @@ use bytes::Bytes;
 
 use crate::base::{Code, Error, Result};
 
+/// As a time or a timeout: never.
+pub const KRPC_FOREVER: i64 = i64::MAX;
+
 /// A view of text: pointer and length in bytes, not NUL-terminated. NULL with length 0 is the empty
 /// string. Text that the library makes is UTF-8; text of peers passes unchanged.
 #[repr(C)]
@@ -39,6 +42,12 @@ impl krpc_str {
     pub(super) unsafe fn bytes<'a>(self, parameter: &str) -> Result<&'a [u8]> {
         // SAFETY: same shape; the caller vouches for pointer and length.
         unsafe { krpc_bytes { ptr: self.ptr.cast(), len: self.len }.slice(parameter) }
+    }
+
+    /// A copy of the bytes behind the view.
+    pub(super) unsafe fn copy(self, parameter: &str) -> Result<Bytes> {
+        // SAFETY: as above.
+        unsafe { self.bytes(parameter).map(Bytes::copy_from_slice) }
     }
 
     /// The text behind the view, which must be UTF-8: names and addresses.

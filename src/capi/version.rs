@@ -5,7 +5,7 @@ use crate::capi::types::krpc_str;
 
 /// The ABI's number: raised when an existing function or struct changes its meaning, never by
 /// additions. It is the number in the library's SONAME.
-const ABI_VERSION: u32 = 0;
+pub const KRPC_ABI_VERSION: u32 = 0;
 
 /// Features of this build that a host may ask for by name.
 const FEATURES: &[&str] = &["thrift-binary", "ttheader", "framed", "buffered", "unix-sockets"];
@@ -23,7 +23,7 @@ pub extern "C" fn krpc_version() -> krpc_str {
 /// Thread: any thread. Errors: none. Since: 0.1.
 #[unsafe(no_mangle)]
 pub extern "C" fn krpc_abi_version() -> u32 {
-    ABI_VERSION
+    KRPC_ABI_VERSION
 }
 
 /// Whether this build has a feature, e.g. "ttheader". Unknown names are false.

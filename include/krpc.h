@@ -1,0 +1,559 @@
+/*
+ * krpc.h - libkrpc: the protocols of ByteDance's Kitex behind one C ABI.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ * Generated from src/capi by `make header`. C99 and later, C++17 and later.
+ *
+ * Ownership. Handles are opaque pointers; each word below says who frees them.
+ *   owned     yours: free it exactly once with the type's `_free`. Freeing NULL does nothing.
+ *   borrowed  belongs to another handle, named in the text: never free it, and don't use it
+ *             after that handle is gone.
+ *   taken     given away: the function frees it, also when it fails.
+ *   Arguments are borrowed for the call unless their text says otherwise. Freeing handles in
+ *   any order is safe; a handle keeps alive what it needs.
+ *
+ * Threads. Every function has one of these words.
+ *   any thread               at any time, also concurrently with the same handle.
+ *   one at a time            from any thread, but never two calls with the same handle at once.
+ *   callback only            inside the callback that received the handle.
+ *   never from a callback    may wait for callbacks to return, so it must not run inside one.
+ *   ", once"                 the handle is gone afterwards.
+ *
+ * Strings. A `krpc_str` is pointer and length in bytes, without a terminating NUL; NULL with
+ *   length 0 is the empty string. Make one with KRPC_STR("literal") or krpc_cstr(pointer); print
+ *   one with printf("%.*s", (int)text.len, text.ptr). Names and addresses you pass in are UTF-8.
+ *   Text that the library makes is UTF-8; text of peers passes unchanged.
+ *
+ * Failures. A function that can fail returns a `krpc_status` (KRPC_OK is 0), or NULL instead of a
+ *   handle. A last parameter `krpc_error **error` may be NULL; otherwise it receives NULL on
+ *   success and an owned error on failure. Other outputs are cleared first and set on success.
+ *   A mistake of the caller is KRPC_STATUS_INVALID_ARGUMENT with the parameter's name.
+ *
+ * Growth. Structs that start with `struct_size` are initialised with their KRPC_..._INIT macro and
+ *   only ever get new fields at the end. Numbers of enums are never reused; treat unknown ones as
+ *   legal.
+ *
+ * The library creates no thread and prints nothing when it is loaded; it never touches signals,
+ * the environment or the locale of the process.
+ */
+
+#ifndef KRPC_H
+#define KRPC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+/** As a time or a timeout: never. */
+#define KRPC_FOREVER INT64_MAX
+
+/**
+ * The ABI's number: raised when an existing function or struct changes its meaning, never by
+ * additions. It is the number in the library's SONAME.
+ */
+#define KRPC_ABI_VERSION 0
+
+/**
+ * Outcome of a function or call. 0 is success. Families: argument and state 1xx, resolve and connect
+ * 2xx, transport 3xx, protocol 4xx, timeout and cancel 5xx, remote 6xx, policy 7xx, codec and IDL 8xx,
+ * internal 9xx. New numbers may be added: treat unknown ones as `KRPC_STATUS_INTERNAL`.
+ */
+enum krpc_status
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    /** Success. */
+    KRPC_OK = 0,
+    /** A parameter is NULL, out of range or malformed; the text names it. */
+    KRPC_STATUS_INVALID_ARGUMENT = 101,
+    /** The call is not allowed in the object's present state. */
+    KRPC_STATUS_INVALID_STATE = 102,
+    /** This build or version does not support what was asked for. */
+    KRPC_STATUS_UNSUPPORTED = 103,
+    /** The client, server or runtime has been closed. */
+    KRPC_STATUS_CLOSED = 104,
+    /** The request's caller is no longer there; the answer was dropped. */
+    KRPC_STATUS_GONE = 105,
+    /** A blocking function was called on a thread that drives I/O. */
+    KRPC_STATUS_WOULD_DEADLOCK = 106,
+    /** An address could not be parsed or a host name could not be resolved. */
+    KRPC_STATUS_RESOLVE_FAILED = 201,
+    /** The client has no address to call. */
+    KRPC_STATUS_NO_ADDRESS = 202,
+    /** The connection could not be established. */
+    KRPC_STATUS_CONNECT_FAILED = 203,
+    /** The connection was not established within the connect timeout. */
+    KRPC_STATUS_CONNECT_TIMEOUT = 204,
+    /** The server could not listen on an address. */
+    KRPC_STATUS_LISTEN_FAILED = 205,
+    /** The connection broke while the call was under way. */
+    KRPC_STATUS_CONNECTION_LOST = 301,
+    /** Bytes could not be written within the write timeout. */
+    KRPC_STATUS_WRITE_TIMEOUT = 302,
+    /** A started packet did not arrive within the read timeout. */
+    KRPC_STATUS_READ_TIMEOUT = 303,
+    /** The connection was idle longer than the idle timeout. */
+    KRPC_STATUS_IDLE_TIMEOUT = 304,
+    /** The TTHeader or mesh header is malformed. */
+    KRPC_STATUS_BAD_HEADER = 401,
+    /** The payload is of no known protocol. */
+    KRPC_STATUS_BAD_PAYLOAD = 402,
+    /** The message envelope is malformed or of a wrong type. */
+    KRPC_STATUS_BAD_MESSAGE = 403,
+    /** A frame is larger than the configured limit. */
+    KRPC_STATUS_FRAME_TOO_LARGE = 404,
+    /** The reply is for another method. */
+    KRPC_STATUS_WRONG_METHOD = 405,
+    /** The reply carries another sequence id. */
+    KRPC_STATUS_OUT_OF_SEQUENCE = 406,
+    /** A message or header cannot be encoded within the protocol's limits. */
+    KRPC_STATUS_ENCODE_FAILED = 407,
+    /** The call did not end within its timeout. */
+    KRPC_STATUS_TIMEOUT = 501,
+    /** The call was cancelled. */
+    KRPC_STATUS_CANCELLED = 502,
+    /** The peer answered with an application exception. */
+    KRPC_STATUS_REMOTE_EXCEPTION = 601,
+    /** The peer threw an exception declared in the IDL. */
+    KRPC_STATUS_DECLARED_EXCEPTION = 602,
+    /** The peer answered with a business status error. */
+    KRPC_STATUS_BIZ_STATUS = 603,
+    /** The peer's service does not have the method. */
+    KRPC_STATUS_UNKNOWN_METHOD = 604,
+    /** The peer does not have the service. */
+    KRPC_STATUS_UNKNOWN_SERVICE = 605,
+    /** A limit on calls or connections was hit. */
+    KRPC_STATUS_OVERLOAD = 701,
+    /** Encoded data is malformed or ends too early. */
+    KRPC_STATUS_MALFORMED = 801,
+    /** Encoded data has another type than the reader asked for. */
+    KRPC_STATUS_TYPE_MISMATCH = 802,
+    /** Encoded data exceeds a depth, size or count limit. */
+    KRPC_STATUS_CODEC_LIMIT = 803,
+    /** A failure inside the library; please report it with its text. */
+    KRPC_STATUS_INTERNAL = 901,
+    /** The operating system refused a thread, descriptor or memory. */
+    KRPC_STATUS_OUT_OF_RESOURCES = 902,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum krpc_status krpc_status;
+#else
+typedef int32_t krpc_status;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/** Where in a call's life it failed. */
+enum krpc_phase
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    /** Not tied to a phase of a call. */
+    KRPC_PHASE_NONE = 0,
+    /** Finding an address. */
+    KRPC_PHASE_RESOLVE = 1,
+    /** Getting a connection. */
+    KRPC_PHASE_CONNECT = 2,
+    /** Encoding or writing the request. */
+    KRPC_PHASE_SEND = 3,
+    /** Waiting for the reply. */
+    KRPC_PHASE_WAIT = 4,
+    /** Decoding what arrived. */
+    KRPC_PHASE_DECODE = 5,
+    /** In a handler. */
+    KRPC_PHASE_HANDLER = 6,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum krpc_phase krpc_phase;
+#else
+typedef int32_t krpc_phase;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/** How a message's bytes are encoded. An open number: other values pass through unchanged. */
+enum krpc_encoding
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    /** Bytes of no declared form. */
+    KRPC_ENCODING_RAW = 0,
+    /** A struct in Thrift Binary. */
+    KRPC_ENCODING_THRIFT_BINARY = 1,
+    /** A struct in Thrift Compact. */
+    KRPC_ENCODING_THRIFT_COMPACT = 2,
+    /** A protobuf message. */
+    KRPC_ENCODING_PROTOBUF = 3,
+    /** JSON text in UTF-8. */
+    KRPC_ENCODING_JSON = 4,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum krpc_encoding krpc_encoding;
+#else
+typedef int32_t krpc_encoding;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
+ * A failure: status, text, phase, peer, method, and what the peer said. Immutable.
+ *
+ * Owned by whoever received it through an `error` output; borrowed when it comes from a reply or from
+ * another error. Free an owned one with `krpc_error_free`.
+ */
+typedef struct krpc_error krpc_error;
+
+/**
+ * Immutable, reference-counted bytes and their encoding.
+ *
+ * Without a schema the message of a unary call is the *args* struct, the message of its reply the
+ * *result* struct (field 0 is the return value). Sharing a message costs no copy.
+ * Free an owned one with `krpc_message_free`.
+ */
+typedef struct krpc_message krpc_message;
+
+/**
+ * A view of text: pointer and length in bytes, not NUL-terminated. NULL with length 0 is the empty
+ * string. Text that the library makes is UTF-8; text of peers passes unchanged.
+ */
+typedef struct krpc_str {
+    /** First byte; may be NULL if `len` is 0. */
+    const char *ptr;
+    /** Length in bytes. */
+    size_t len;
+} krpc_str;
+
+/** A view of bytes. NULL with length 0 is legal. */
+typedef struct krpc_bytes {
+    /** First byte; may be NULL if `len` is 0. */
+    const uint8_t *ptr;
+    /** Length in bytes. */
+    size_t len;
+} krpc_bytes;
+
+/**
+ * Releases memory that the host lent to a message. Called exactly once, on any thread, when the last
+ * reference is gone, with the `user_data` given beside it. Must not block.
+ */
+typedef void (*krpc_destroy_fn)(void *user_data);
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+/* ---- krpc_error: a failure with all that is known about it ------------------------------- */
+
+/**
+ * The status. `KRPC_OK` if `error` is NULL.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+krpc_status krpc_error_status(const krpc_error *error);
+
+/**
+ * One line with everything: status name, text, method, peer, phase, and the causes. For logs.
+ * Borrowed from `error`; empty if that is NULL.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+krpc_str krpc_error_describe(const krpc_error *error);
+
+/**
+ * What failed, without context. Borrowed from `error`; empty if that is NULL.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+krpc_str krpc_error_text(const krpc_error *error);
+
+/**
+ * Where in the call's life it failed.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+krpc_phase krpc_error_phase(const krpc_error *error);
+
+/**
+ * The peer's address, e.g. "127.0.0.1:8888". Borrowed from `error`; empty if no peer was involved.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+krpc_str krpc_error_peer(const krpc_error *error);
+
+/**
+ * The call's method, e.g. "Chat/Say". Borrowed from `error`; empty if no call was involved.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+krpc_str krpc_error_method(const krpc_error *error);
+
+/**
+ * Whether the same call may be sent again without risk of running twice.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+bool krpc_error_retryable(const krpc_error *error);
+
+/**
+ * The application exception that the peer sent, if that is what failed the call.
+ *
+ * `type_id` (optional): TApplicationException type, e.g. 1 unknown method, 6 internal error, 20
+ * unknown service. `text` (optional): the peer's words, unchanged; borrowed from `error`.
+ * Returns false, and sets 0 and empty, if there is none.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+bool krpc_error_remote_exception(const krpc_error *error,
+                                 int32_t *type_id,
+                                 krpc_str *text);
+
+/**
+ * The business status that the peer sent, if that is what failed the call.
+ *
+ * `code` (optional): the status, never 0. `message` (optional): borrowed from `error`, may be empty.
+ * Returns false, and sets 0 and empty, if there is none.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+bool krpc_error_biz_status(const krpc_error *error,
+                           int32_t *code,
+                           krpc_str *message);
+
+/**
+ * Number of extra pairs beside a business status.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+size_t krpc_error_biz_extra_count(const krpc_error *error);
+
+/**
+ * One extra pair beside a business status, 0 ≤ `index` < `krpc_error_biz_extra_count`.
+ *
+ * `key` and `value` (both optional): borrowed from `error`. Returns false, and sets both empty, if
+ * there is no such pair.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+bool krpc_error_biz_extra_at(const krpc_error *error,
+                             size_t index,
+                             krpc_str *key,
+                             krpc_str *value);
+
+/**
+ * The exception declared in the IDL that the peer threw, if that is what failed the call.
+ *
+ * `field_id` (optional): its field in the result struct. `exception` (optional): its own struct,
+ * borrowed from `error`. Returns false, and sets 0 and NULL, if there is none.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+bool krpc_error_declared_exception(const krpc_error *error,
+                                   int16_t *field_id,
+                                   const krpc_message **exception);
+
+/**
+ * The error that led to this one, or NULL. Borrowed from `error`.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+const krpc_error *krpc_error_cause(const krpc_error *error);
+
+/**
+ * Frees an error that you own. NULL is fine.
+ *
+ * Thread: any thread, once. Errors: none. Since: 0.1.
+ */
+void krpc_error_free(krpc_error *error);
+
+/* ---- krpc_message: immutable bytes and their encoding ------------------------------------ */
+
+/**
+ * Makes a message from a copy of `bytes`.
+ *
+ * `encoding`: a `krpc_encoding`. `bytes`: borrowed for the call.
+ * Returns an owned message, or NULL and an error.
+ *
+ * Thread: any thread. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_message *krpc_message_copy(int32_t encoding,
+                                krpc_bytes bytes,
+                                krpc_error **error);
+
+/**
+ * Makes a message from the host's memory without copying it.
+ *
+ * `encoding`: a `krpc_encoding`. `bytes`: must stay valid and unchanged until `destroy` is called.
+ * `destroy` (optional): called once with `user_data` when the last reference is gone; also before
+ * this function returns, if it fails.
+ * Returns an owned message, or NULL and an error.
+ *
+ * Thread: any thread. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_message *krpc_message_wrap(int32_t encoding,
+                                krpc_bytes bytes,
+                                void *user_data,
+                                krpc_destroy_fn destroy,
+                                krpc_error **error);
+
+/**
+ * Makes a message from several pieces, each copied, that are sent one after the other.
+ *
+ * `encoding`: a `krpc_encoding`. `segments`: `count` views, borrowed for the call.
+ * Returns an owned message, or NULL and an error.
+ *
+ * Thread: any thread. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_message *krpc_message_from_segments(int32_t encoding,
+                                         const krpc_bytes *segments,
+                                         size_t count,
+                                         krpc_error **error);
+
+/**
+ * Another reference to the same bytes, owned by the caller. NULL if `message` is NULL.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+krpc_message *krpc_message_retain(const krpc_message *message);
+
+/**
+ * How the message is encoded: a `krpc_encoding`, or another number that passed through.
+ *
+ * Thread: any thread. Errors: none; NULL gives `KRPC_ENCODING_RAW`. Since: 0.1.
+ */
+int32_t krpc_message_encoding(const krpc_message *message);
+
+/**
+ * Size in bytes over all segments. 0 if `message` is NULL.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+size_t krpc_message_size(const krpc_message *message);
+
+/**
+ * The segments, without copying.
+ *
+ * `segments`: receives up to `capacity` views, borrowed from `message`. `count` (optional): receives
+ * the number of segments that there are, which may be larger than `capacity`.
+ *
+ * Thread: any thread. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_status krpc_message_segments(const krpc_message *message,
+                                  krpc_bytes *segments,
+                                  size_t capacity,
+                                  size_t *count);
+
+/**
+ * All bytes as a message of one segment, owned by the caller: the same bytes if there is just one
+ * segment already, else one copy. Read it with `krpc_message_bytes`.
+ *
+ * Thread: any thread. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_message *krpc_message_join(const krpc_message *message,
+                                krpc_error **error);
+
+/**
+ * The bytes of a message of one segment (as every received one is), borrowed from it. Empty if
+ * `message` is NULL or has several segments: see `krpc_message_join`.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+krpc_bytes krpc_message_bytes(const krpc_message *message);
+
+/**
+ * Frees a message that you own. NULL is fine.
+ *
+ * Thread: any thread, once. Errors: none. Since: 0.1.
+ */
+void krpc_message_free(krpc_message *message);
+
+/* ---- The status numbers of C, one for each row of the core's error table ----------------- */
+
+/**
+ * The status's name without prefix, e.g. "TIMEOUT"; "OK" for 0, "UNKNOWN" for a number that this
+ * version does not know. Static; never freed.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+krpc_str krpc_status_name(int32_t status);
+
+/**
+ * One sentence that explains the status. Static; never freed.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+krpc_str krpc_status_text(int32_t status);
+
+/**
+ * Whether a call that ended with this status may be sent again without risk of running twice.
+ *
+ * Thread: any thread. Errors: none; unknown numbers are false. Since: 0.1.
+ */
+bool krpc_status_retryable(int32_t status);
+
+/* ---- Which library this is --------------------------------------------------------------- */
+
+/**
+ * The library's version, e.g. "0.1.0". Static; never freed.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+krpc_str krpc_version(void);
+
+/**
+ * The ABI version; compare it with the `KRPC_ABI_VERSION` you were compiled with.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+uint32_t krpc_abi_version(void);
+
+/**
+ * Whether this build has a feature, e.g. "ttheader". Unknown names are false.
+ *
+ * `name`: UTF-8, borrowed for the call.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+bool krpc_has_feature(krpc_str name);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+/* ---- Helpers ---------------------------------------------------------------------------- */
+
+/** A view of a NUL-terminated string, borrowed from it. NULL gives the empty string. */
+static inline krpc_str krpc_cstr(const char *text)
+{
+    krpc_str view;
+    view.ptr = text;
+    view.len = text != NULL ? strlen(text) : 0;
+    return view;
+}
+
+/** A view of `len` bytes at `ptr`, borrowed from there. See `KRPC_BYTES`. */
+static inline krpc_bytes krpc_view(const void *ptr, size_t len)
+{
+    krpc_bytes view;
+#ifdef __cplusplus
+    view.ptr = static_cast<const uint8_t *>(ptr);
+#else
+    view.ptr = (const uint8_t *)ptr;
+#endif
+    view.len = len;
+    return view;
+}
+
+/** A `krpc_bytes` of `len` bytes at `ptr`, which points to any type. Nothing is copied. */
+#define KRPC_BYTES(ptr, len) krpc_view((ptr), (len))
+
+/** A `krpc_str` of a string literal, without its NUL. For other strings: `krpc_cstr`. */
+#ifdef __cplusplus
+#define KRPC_STR(literal) (krpc_str{"" literal, sizeof("" literal) - 1})
+#else
+#define KRPC_STR(literal) ((krpc_str){"" literal, sizeof("" literal) - 1})
+#endif
+
+#endif  /* KRPC_H */
