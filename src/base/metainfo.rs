@@ -60,6 +60,12 @@ impl Metainfo {
         self.entries.iter().map(|(kind, key, value)| (*kind, key, value))
     }
 
+    /// The pairs that go back to a caller.
+    pub fn backward(&self) -> Vec<(Bytes, Bytes)> {
+        let backward = self.entries.iter().filter(|(kind, ..)| *kind == MetainfoKind::Backward);
+        backward.map(|(_, key, value)| (key.clone(), value.clone())).collect()
+    }
+
     /// The pair at a position, 0 ≤ `index` < [`Metainfo::len`].
     pub fn at(&self, index: usize) -> Option<(MetainfoKind, &Bytes, &Bytes)> {
         self.entries.get(index).map(|(kind, key, value)| (*kind, key, value))
