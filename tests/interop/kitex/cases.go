@@ -49,6 +49,7 @@ var allCases = []testCase{
 	{name: "callers", about: "many concurrent callers, each gets its own answers (-c, -n)", run: caseCallers},
 	{name: "deadline", about: "RPC timeout; late replies do not meet later calls", run: caseDeadline},
 	{name: "killed", about: "prints CALLING, then expects the harness to kill the server", needsHelp: true, run: caseKilled},
+	{name: "drain", about: "prints CALLING, then expects the harness to stop the server with SIGTERM", needsHelp: true, run: caseDrain},
 }
 
 func selectCases(names string) ([]testCase, error) {
@@ -397,42 +398,6 @@ func caseDeadline(ctx context.Context, r *run) error {
 			return err
 		}
 		time.Sleep(5 * time.Millisecond)
-	}
-	return nil
-}
-
-// caseKilled calls Sleep, says CALLING once the call is under way, and expects
-// it to end with a connection error when the harness kills the server.
-func caseKilled(ctx context.Context, r *run) error {
-	const sleep = 10 * time.Second
-	if err := r.alive(ctx); err != nil {
-		return err
-	}
-	done := make(chan error, 1)
-	start := time.Now()
-	go func() {
-		_, err := r.client.Sleep(ctx, int32(sleep.Milliseconds()), callopt.WithRPCTimeout(3*sleep))
-		done <- err
-	}()
-	select {
-	case err := <-done:
-		return fmt.Errorf("the call ended before the kill: %v", err)
-	case <-time.After(200 * time.Millisecond):
-	}
-	fmt.Println("CALLING")
-	err := <-done
-	took := time.Since(start)
-	switch {
-	case err == nil:
-		return errors.New("the call succeeded; was the server killed?")
-	case errors.Is(err, kerrors.ErrRPCTimeout):
-		return fmt.Errorf("the loss of the connection went unnoticed: %w", err)
-	case !errors.Is(err, kerrors.ErrRemoteOrNetwork):
-		return fmt.Errorf("not a connection error: %w", err)
-	case strings.Contains(err.Error(), "[remote]"):
-		return fmt.Errorf("an answer instead of a connection error: %w", err)
-	case took >= sleep:
-		return fmt.Errorf("the error took %v: %w", took, err)
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
@@ -88,8 +89,9 @@ const maxShown = 300
 // show keeps failure lines readable when values are large.
 func show(v any) string {
 	s := fmt.Sprintf("%+v", v)
-	if q, ok := v.(string); ok {
-		s = fmt.Sprintf("%q", q)
+	// JSON follows pointers and quotes strings, but does not know infinities.
+	if b, err := json.Marshal(v); err == nil {
+		s = string(b)
 	}
 	if len(s) > maxShown {
 		s = fmt.Sprintf("%s… (%d bytes)", s[:maxShown], len(s))

@@ -125,11 +125,11 @@ func (c *tapConn) keep(b *bytes.Buffer) io.Writer {
 	})
 }
 
-// bytes returns copies of what went each way so far.
-func (c *tapConn) bytes() (request, reply []byte) {
+// snapshot returns what went each way so far and whether the server closed.
+func (c *tapConn) snapshot() (request, reply []byte, serverClosed bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return bytes.Clone(c.request.Bytes()), bytes.Clone(c.reply.Bytes())
+	return bytes.Clone(c.request.Bytes()), bytes.Clone(c.reply.Bytes()), c.serverClosed
 }
 
 type writerFunc func(p []byte) (int, error)
