@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::base::Error;
-use crate::base::log::Log;
+use crate::base::{Error, log};
 use crate::capi::error::krpc_error;
 use crate::capi::guard::{guard, guard_new, guard_or};
 use crate::capi::handle::{self, Opaque};
@@ -59,7 +58,7 @@ pub unsafe extern "C" fn krpc_runtime_new(
         if given.io_threads > 1024 {
             return Err(Error::invalid_argument("options.io_threads", "at most 1024"));
         }
-        let mut options = RuntimeOptions { log: Log::global(), ..RuntimeOptions::default() };
+        let mut options = RuntimeOptions { log: log::global(), ..RuntimeOptions::default() };
         if given.io_threads > 0 {
             options.io_threads = given.io_threads as usize;
         }

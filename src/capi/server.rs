@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::base::Result;
 use crate::capi::client_options::duration;
 use crate::capi::error::krpc_error;
-use crate::capi::guard::{guard, guard_new, guard_or, put};
+use crate::capi::guard::{guard, guard_new, guard_or};
 use crate::capi::handle::{self, Opaque};
 use crate::capi::server_options::krpc_server_options;
 use crate::capi::status::krpc_status;
