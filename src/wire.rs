@@ -19,11 +19,13 @@
 )]
 
 mod be;
+pub mod biz;
 pub mod detect;
 pub mod frame;
 pub mod keys;
 pub mod kitex_protobuf;
 pub mod mesh;
+pub mod metainfo;
 pub mod outbuf;
 pub mod thrift;
 pub mod ttheader;

@@ -2,6 +2,8 @@
 
 use bytes::Bytes;
 
+use crate::base::last_wins;
+
 /// How far a pair travels.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[repr(i32)]
@@ -82,6 +84,17 @@ impl Metainfo {
     }
 }
 
+/// Collects pairs; the last value of a key wins. For what a peer sent: unlike many calls of
+/// [`Metainfo::set`] it is linear in time.
+impl FromIterator<(MetainfoKind, Bytes, Bytes)> for Metainfo {
+    fn from_iter<T: IntoIterator<Item = (MetainfoKind, Bytes, Bytes)>>(pairs: T) -> Metainfo {
+        let pairs = pairs.into_iter().map(|(kind, key, value)| ((kind, key), value));
+        Metainfo {
+            entries: last_wins(pairs).into_iter().map(|((kind, key), value)| (kind, key, value)).collect(),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,5 +109,7 @@ mod tests {
         assert_eq!(map.get(MetainfoKind::Transient, b"k").unwrap(), "3");
         assert_eq!(map.get(MetainfoKind::Persistent, b"k").unwrap(), "2");
         assert_eq!(map.get(MetainfoKind::Backward, b"k"), None);
+        let owned = |(kind, key, value): (MetainfoKind, &Bytes, &Bytes)| (kind, key.clone(), value.clone());
+        assert_eq!(map.iter().chain(map.iter()).map(owned).collect::<Metainfo>(), map);
     }
 }
