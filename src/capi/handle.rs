@@ -17,6 +17,8 @@ pub(super) trait Opaque {
 }
 
 /// What a handle really points to. Embedded slots ([`Slot::borrowed`]) belong to another handle.
+/// In C's order, so that the tag is found before the type is known.
+#[repr(C)]
 pub(super) struct Slot<T> {
     tag: AtomicU32,
     value: T,
