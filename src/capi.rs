@@ -9,9 +9,13 @@
 #![allow(clippy::missing_safety_doc)]
 
 pub mod error;
+pub mod foreign;
 mod guard;
 mod handle;
+pub mod log;
 pub mod message;
+pub mod metainfo;
+pub mod report;
 pub mod status;
 pub mod types;
 pub mod version;

@@ -1,2 +1,25 @@
 //! Bytes to frames and back: Thrift Binary, TTHeader, framed and buffered messages.
 //! Pure functions and resumable parsers; no I/O, no clock, no unsafe.
+//!
+//! A connection owns a [`frame::Decoder`] for what arrives and an [`outbuf::OutBuf`] for what
+//! leaves; [`frame::encode`] fills the latter. Everything here decides hostile input: lengths are
+//! checked before memory is reserved, and a malformed byte is a typed error, never a panic.
+
+#![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_possible_wrap
+    )
+)]
+
+mod be;
+pub mod outbuf;
+pub mod thrift;
+
+pub use outbuf::OutBuf;

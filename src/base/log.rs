@@ -2,6 +2,9 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+
+use parking_lot::RwLock;
 
 /// How much a line matters.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -17,41 +20,146 @@ pub enum Level {
     Debug = 4,
 }
 
+impl Level {
+    /// The level with this number.
+    pub const fn from_number(number: i32) -> Option<Level> {
+        match number {
+            1 => Some(Level::Error),
+            2 => Some(Level::Warn),
+            3 => Some(Level::Info),
+            4 => Some(Level::Debug),
+            _ => None,
+        }
+    }
+}
+
 /// Takes log lines. Called on any thread, never with a lock of the core held; must not block.
 pub trait Sink: Send + Sync {
-    /// Lines above this level are not even formatted.
+    /// Lines above this level are not even formatted. Always the same for one sink.
     fn level(&self) -> Level;
-    /// One line without a newline; `target` is the room it comes from.
+    /// One line without a final newline; `target` is the room it comes from.
     fn write(&self, level: Level, target: &'static str, text: fmt::Arguments<'_>);
 }
 
-/// A cheap handle to the sink, or to none.
+/// A cheap handle to a sink, to the process-wide one, or to none.
 #[derive(Clone, Default)]
-pub struct Log(Option<Arc<dyn Sink>>);
+pub struct Log(Target);
+
+#[derive(Clone, Default)]
+enum Target {
+    #[default]
+    None,
+    Process,
+    Sink(Arc<dyn Sink>),
+}
 
 impl Log {
     /// Lines go to this sink.
     pub fn to(sink: Arc<dyn Sink>) -> Log {
-        Log(Some(sink))
+        Log(Target::Sink(sink))
     }
 
     /// Whether a line at this level would be written.
     pub fn enabled(&self, level: Level) -> bool {
-        self.0.as_ref().is_some_and(|sink| level <= sink.level())
+        match &self.0 {
+            Target::None => false,
+            Target::Process => level as i32 <= LEVEL.load(Ordering::Relaxed),
+            Target::Sink(sink) => level <= sink.level(),
+        }
     }
 
     /// Writes a line if the sink wants it.
     pub fn write(&self, level: Level, target: &'static str, text: fmt::Arguments<'_>) {
-        if let Some(sink) = &self.0
-            && level <= sink.level()
-        {
-            sink.write(level, target, text);
+        if !self.enabled(level) {
+            return;
+        }
+        match &self.0 {
+            Target::None => {}
+            Target::Process => {
+                // The lock is gone before foreign code runs; the sink lives until its last line is written.
+                let sink = SINK.read().clone();
+                if let Some(sink) = sink.filter(|sink| level <= sink.level()) {
+                    sink.write(level, target, text);
+                }
+            }
+            Target::Sink(sink) => sink.write(level, target, text),
         }
     }
 }
 
 impl fmt::Debug for Log {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Log({})", if self.0.is_some() { "sink" } else { "none" })
+        f.write_str(match self.0 {
+            Target::None => "Log(none)",
+            Target::Process => "Log(process)",
+            Target::Sink(_) => "Log(sink)",
+        })
+    }
+}
+
+/// The process-wide sink, and its level for a check that takes no lock (0: no sink). The two may
+/// disagree for a moment while the sink is replaced; `write` asks the sink itself again.
+static SINK: RwLock<Option<Arc<dyn Sink>>> = RwLock::new(None);
+static LEVEL: AtomicI32 = AtomicI32::new(0);
+
+/// The process-wide log: whatever sink [`set_global`] has set last.
+pub const fn global() -> Log {
+    Log(Target::Process)
+}
+
+/// Replaces the process-wide sink. The old one is dropped here, or on the thread that is writing its
+/// last line, when that has returned.
+pub fn set_global(sink: Option<Arc<dyn Sink>>) {
+    let old = {
+        let mut current = SINK.write();
+        LEVEL.store(sink.as_ref().map_or(0, |sink| sink.level() as i32), Ordering::Relaxed);
+        std::mem::replace(&mut *current, sink)
+    };
+    drop(old);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use super::*;
+
+    struct Counting(Level, Arc<AtomicUsize>);
+
+    impl Sink for Counting {
+        fn level(&self) -> Level {
+            self.0
+        }
+        fn write(&self, _: Level, _: &'static str, _: fmt::Arguments<'_>) {
+            self.1.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Fails the test if it is formatted.
+    struct Unformatted;
+
+    impl fmt::Display for Unformatted {
+        fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+            panic!("formatted although nobody wants the line")
+        }
+    }
+
+    #[test]
+    fn the_process_wide_sink_can_be_replaced_and_removed() {
+        let (first, second) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let log = global();
+        log.write(Level::Error, "test", format_args!("{Unformatted}"));
+        set_global(Some(Arc::new(Counting(Level::Warn, first.clone()))));
+        log.write(Level::Warn, "test", format_args!("x"));
+        log.write(Level::Info, "test", format_args!("{Unformatted}"));
+        set_global(Some(Arc::new(Counting(Level::Debug, second.clone()))));
+        assert_eq!(Arc::strong_count(&first), 1, "a replaced sink is dropped");
+        assert!(log.enabled(Level::Debug));
+        log.write(Level::Debug, "test", format_args!("x"));
+        set_global(None);
+        assert!(!log.enabled(Level::Error));
+        log.write(Level::Error, "test", format_args!("{Unformatted}"));
+        assert_eq!((first.load(Ordering::Relaxed), second.load(Ordering::Relaxed)), (1, 1));
+        assert_eq!(Arc::strong_count(&second), 1);
     }
 }

@@ -1,8 +1,10 @@
 //! The edge of the ABI: panics stop here, errors become a status and an owned `krpc_error`.
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
 
+use crate::base::log::{self, Level};
 use crate::base::{Code, Error, Result};
 use crate::capi::error::krpc_error;
 use crate::capi::handle;
@@ -42,23 +44,35 @@ pub(super) fn put<T>(out: *mut T, value: T) {
     }
 }
 
+/// Runs a body; a panic becomes an error and a log line, written when every lock of the body is gone.
 fn caught<T>(body: impl FnOnce() -> T) -> Result<T> {
     static HOOK: Once = Once::new();
-    HOOK.call_once(silence_panics);
+    HOOK.call_once(keep_panics_quiet);
     catch_unwind(AssertUnwindSafe(body)).map_err(|panic| {
         let text = panic
             .downcast_ref::<&str>()
             .copied()
             .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
             .unwrap_or("unknown");
-        Error::new(Code::Internal, format!("panic in the library: {text}"))
+        let place = PANIC_PLACE.take().unwrap_or_default();
+        let error = Error::new(Code::Internal, format!("panic in the library{place}: {text}"));
+        log::global().write(Level::Error, "capi", format_args!("{}", error.text()));
+        error
     })
+}
+
+thread_local! {
+    /// Where this thread's last panic was: only the hook is told.
+    static PANIC_PLACE: Cell<Option<String>> = const { Cell::new(None) };
 }
 
 /// A library never prints. The hook belongs to this library's own copy of the Rust runtime, so
 /// nothing of the host changes.
-fn silence_panics() {
-    std::panic::set_hook(Box::new(|_| {}));
+fn keep_panics_quiet() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(|place| format!(" at {}:{}", place.file(), place.line()));
+        PANIC_PLACE.set(place);
+    }));
 }
 
 fn clear(error_out: *mut *mut krpc_error) {

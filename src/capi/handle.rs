@@ -3,6 +3,7 @@
 //! Each handle has exactly one owner. A slot carries its type and whether the host owns it, so that a
 //! wrong or borrowed pointer is refused instead of believed; debug builds also know every live address.
 
+use std::mem::ManuallyDrop;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::base::{Error, Result};
@@ -17,7 +18,7 @@ pub(super) trait Opaque {
 }
 
 /// What a handle really points to. Embedded slots ([`Slot::borrowed`]) belong to another handle.
-/// In C's order, so that the tag is found before the type is known.
+/// `repr(C)` keeps the tag first, where [`check`] looks for it before it knows the type.
 #[repr(C)]
 pub(super) struct Slot<T> {
     tag: AtomicU32,
@@ -26,6 +27,7 @@ pub(super) struct Slot<T> {
 
 const MAGIC: u32 = 0x6b72_7000;
 const OWNED: u32 = 0x80;
+const KIND_MASK: u32 = 0x7f;
 const FREED: u32 = 0xdead_0000;
 
 const fn tag(kind: Kind) -> u32 {
@@ -40,12 +42,23 @@ impl<T> Slot<T> {
 
     /// The pointer that the host sees.
     pub(super) fn as_handle<O: Opaque<Inner = T>>(&self) -> *const O {
-        std::ptr::from_ref(self).cast()
+        let slot = std::ptr::from_ref(self);
+        debug::born(slot as usize, O::KIND);
+        slot.cast()
     }
 
     /// The value, for the handle that embeds this slot.
     pub(super) fn value(&self) -> &T {
         &self.value
+    }
+}
+
+/// A slot dies where it stands, so that a pointer to it is refused as long as nothing overwrites it.
+impl<T> Drop for Slot<T> {
+    fn drop(&mut self) {
+        let tag = self.tag.get_mut();
+        *tag = FREED | *tag & KIND_MASK;
+        debug::died(std::ptr::from_ref(self) as usize);
     }
 }
 
@@ -66,33 +79,54 @@ pub(super) unsafe fn get<'a, O: Opaque>(handle: *const O, parameter: &str) -> Re
 }
 
 /// The value behind a handle that only one thread uses at a time (builders, writers, readers).
+/// Refuses borrowed ones: what belongs to another handle is read only.
 pub(super) unsafe fn get_mut<'a, O: Opaque>(handle: *mut O, parameter: &str) -> Result<&'a mut O::Inner> {
     let slot = check::<O>(handle, parameter)?;
+    // SAFETY: checked above.
+    if unsafe { (*slot).tag.load(Ordering::Acquire) } & OWNED == 0 {
+        return Err(Error::invalid_argument(parameter, "borrowed from another handle, not yours to change"));
+    }
     // SAFETY: as above, and the function's thread word demands exclusive use.
     Ok(unsafe { &mut (*slot).value })
 }
 
 /// Takes a value back from the host. The handle is gone, whatever happens next.
 pub(super) unsafe fn take<O: Opaque>(handle: *mut O, parameter: &str) -> Result<O::Inner> {
-    let slot = check::<O>(handle, parameter)?;
-    // SAFETY: checked above.
-    let state = unsafe { (*slot).tag.swap(FREED | O::KIND as u32, Ordering::AcqRel) };
-    if state & OWNED == 0 {
-        // SAFETY: checked above; a borrowed slot stays valid, so its tag is put back.
-        unsafe { (*slot).tag.store(state, Ordering::Release) };
-        return Err(Error::invalid_argument(parameter, "borrowed from another handle, not yours to free"));
+    // SAFETY: the caller vouches for the pointer.
+    let slot = unsafe { reclaim(handle, parameter)? };
+    debug::died(std::ptr::from_ref(&*slot) as usize);
+    // SAFETY: the value is read once, and the box is then freed without running the slot's drop.
+    unsafe {
+        let value = std::ptr::read(&raw const slot.value);
+        drop(Box::from_raw(Box::into_raw(slot).cast::<ManuallyDrop<Slot<O::Inner>>>()));
+        Ok(value)
     }
-    debug::died(slot as usize);
-    handles::freed(O::KIND);
-    // SAFETY: owned, and given out by `give` as a box.
-    Ok(unsafe { Box::from_raw(slot) }.value)
 }
 
 /// Frees a handle; NULL is fine, a wrong pointer is left alone.
 pub(super) unsafe fn free<O: Opaque>(handle: *mut O) {
     if !handle.is_null() {
+        // The box is dropped in place: slots embedded in the value die at the address the host knows.
         // SAFETY: the caller vouches for the pointer.
-        drop(unsafe { take(handle, "handle") });
+        drop(unsafe { reclaim(handle, "handle") });
+    }
+}
+
+/// The box behind an owned handle, no longer the host's. Of two threads that try, one wins.
+unsafe fn reclaim<O: Opaque>(handle: *mut O, parameter: &str) -> Result<Box<Slot<O::Inner>>> {
+    let slot = check::<O>(handle, parameter)?;
+    let (owned, freed) = (tag(O::KIND) | OWNED, FREED | O::KIND as u32);
+    // SAFETY: checked above.
+    match unsafe { (*slot).tag.compare_exchange(owned, freed, Ordering::AcqRel, Ordering::Acquire) } {
+        Ok(_) => {
+            handles::freed(O::KIND);
+            // SAFETY: owned, hence given out by `give` as a box.
+            Ok(unsafe { Box::from_raw(slot) })
+        }
+        Err(found) if found == tag(O::KIND) => {
+            Err(Error::invalid_argument(parameter, "borrowed from another handle, not yours to free"))
+        }
+        Err(_) => Err(Error::invalid_argument(parameter, "was freed before")),
     }
 }
 
@@ -102,7 +136,7 @@ fn check<O: Opaque>(handle: *const O, parameter: &str) -> Result<*mut Slot<O::In
         return Err(Error::invalid_argument(parameter, "is NULL"));
     }
     if !slot.is_aligned() {
-        return Err(Error::invalid_argument(parameter, "is not a handle"));
+        return Err(Error::invalid_argument(parameter, "is not a handle of this library"));
     }
     debug::alive(slot as usize, parameter)?;
     // SAFETY: not NULL, aligned; the caller vouches that it is a handle of some type, whose first
@@ -115,40 +149,42 @@ fn check<O: Opaque>(handle: *const O, parameter: &str) -> Result<*mut Slot<O::In
     }
 }
 
-/// Debug builds remember freed addresses that have not been given out again, so that a double free
-/// or a use after free is an error and not a crash.
+/// Debug builds remember every address that was given out, so that a double free, a use after free or a
+/// pointer from elsewhere is an error and not a crash. Its memory is not even looked at.
 #[cfg(debug_assertions)]
 mod debug {
-    use std::collections::HashMap;
+    use std::collections::BTreeMap;
 
     use parking_lot::Mutex;
 
     use crate::base::{Error, Result};
     use crate::observe::handles::Kind;
 
-    static DEAD: Mutex<Option<HashMap<usize, Kind>>> = Mutex::new(None);
-    static LIVE: Mutex<Option<HashMap<usize, Kind>>> = Mutex::new(None);
+    struct Seen {
+        kind: Kind,
+        alive: bool,
+    }
+
+    static SEEN: Mutex<BTreeMap<usize, Seen>> = Mutex::new(BTreeMap::new());
 
     pub(super) fn born(address: usize, kind: Kind) {
-        if let Some(dead) = DEAD.lock().as_mut() {
-            dead.remove(&address);
-        }
-        LIVE.lock().get_or_insert_default().insert(address, kind);
+        SEEN.lock().insert(address, Seen { kind, alive: true });
     }
 
     pub(super) fn died(address: usize) {
-        if let Some(kind) = LIVE.lock().as_mut().and_then(|live| live.remove(&address)) {
-            DEAD.lock().get_or_insert_default().insert(address, kind);
+        if let Some(seen) = SEEN.lock().get_mut(&address) {
+            seen.alive = false;
         }
     }
 
     pub(super) fn alive(address: usize, parameter: &str) -> Result<()> {
-        match DEAD.lock().as_ref().and_then(|dead| dead.get(&address)) {
-            Some(kind) => Err(Error::invalid_argument(
+        match SEEN.lock().get(&address) {
+            Some(Seen { alive: true, .. }) => Ok(()),
+            Some(Seen { kind, .. }) => Err(Error::invalid_argument(
                 parameter,
                 format_args!("is a krpc_{} that was freed before", kind.name()),
             )),
-            None => Ok(()),
+            None => Err(Error::invalid_argument(parameter, "is not a handle of this library")),
         }
     }
 }

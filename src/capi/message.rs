@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use crate::base::{Encoding, Error, Message, Result};
 use crate::capi::error::krpc_error;
+use crate::capi::foreign::{UserData, krpc_destroy_fn};
 use crate::capi::guard::{guard, guard_new, guard_or, put};
 use crate::capi::handle::{self, Opaque};
 use crate::capi::status::krpc_status;
@@ -42,10 +43,6 @@ pub enum krpc_encoding {
     KRPC_ENCODING_JSON = 4,
 }
 
-/// Releases memory that the host lent to a message. Called exactly once, on any thread, when the last
-/// reference is gone, with the `user_data` given beside it. Must not block.
-pub type krpc_destroy_fn = Option<unsafe extern "C" fn(user_data: *mut c_void)>;
-
 /// Makes a message from a copy of `bytes`.
 ///
 /// `encoding`: a `krpc_encoding`. `bytes`: borrowed for the call.
@@ -81,11 +78,11 @@ pub unsafe extern "C" fn krpc_message_wrap(
     destroy: krpc_destroy_fn,
     error: *mut *mut krpc_error,
 ) -> *mut krpc_message {
-    let owner = Foreign { bytes, destroy, user_data };
+    let lent = Lent { bytes, _owner: UserData::new(user_data, destroy) };
     guard_new(error, || {
         // SAFETY: the host vouches for the view.
         unsafe { bytes.slice("bytes")? };
-        Ok(handle::give(Message::new(Encoding(encoding), Bytes::from_owner(owner))))
+        Ok(handle::give(Message::new(Encoding(encoding), Bytes::from_owner(lent))))
     })
 }
 
@@ -218,27 +215,17 @@ pub unsafe extern "C" fn krpc_message_free(message: *mut krpc_message) {
 }
 
 /// The host's memory behind a message; dropping it calls `destroy`.
-struct Foreign {
+struct Lent {
     bytes: krpc_bytes,
-    destroy: krpc_destroy_fn,
-    user_data: *mut c_void,
+    _owner: UserData,
 }
 
-// SAFETY: the host promised that the bytes stay unchanged and that `destroy` may run on any thread.
-unsafe impl Send for Foreign {}
+// SAFETY: the host promised that the bytes stay unchanged until `destroy` runs, on whatever thread.
+unsafe impl Send for Lent {}
 
-impl AsRef<[u8]> for Foreign {
+impl AsRef<[u8]> for Lent {
     fn as_ref(&self) -> &[u8] {
         // SAFETY: checked before the first use, and valid until `destroy` runs in `drop`.
         unsafe { self.bytes.slice("bytes") }.unwrap_or(&[])
-    }
-}
-
-impl Drop for Foreign {
-    fn drop(&mut self) {
-        if let Some(destroy) = self.destroy {
-            // SAFETY: the host's function, called once, with what it gave beside it.
-            unsafe { destroy(self.user_data) }
-        }
     }
 }
