@@ -6,5 +6,8 @@
 
 pub mod base;
 pub mod capi;
+pub mod io;
 pub mod observe;
+pub mod proto;
+pub mod rpc;
 pub mod wire;

@@ -4,7 +4,7 @@ use std::ffi::c_char;
 
 use bytes::Bytes;
 
-use crate::base::{Error, Result};
+use crate::base::{Code, Error, Result};
 
 /// As a time or a timeout: never.
 pub const KRPC_FOREVER: i64 = i64::MAX;
@@ -83,5 +83,63 @@ impl krpc_bytes {
     pub(super) unsafe fn copy(self, parameter: &str) -> Result<Bytes> {
         // SAFETY: as above.
         unsafe { self.slice(parameter).map(Bytes::copy_from_slice) }
+    }
+}
+
+/// A struct whose first field is its size as the host was compiled; fields are only ever appended.
+///
+/// # Safety
+/// `repr(C)`, first field `struct_size: usize`, and any bit pattern is a valid value.
+pub(super) unsafe trait SizedStruct: Copy + Default {}
+
+/// Reads a sized struct: fields that the host does not know are 0; a larger struct from a newer host is
+/// accepted if what this version does not know is 0. NULL gives the defaults.
+pub(super) unsafe fn read_sized<T: SizedStruct>(from: *const T, parameter: &str) -> Result<T> {
+    let mut value = T::default();
+    if from.is_null() {
+        return Ok(value);
+    }
+    // SAFETY: not NULL; the first field is the size.
+    let size = unsafe { from.cast::<usize>().read() };
+    check_size::<T>(size, parameter)?;
+    let known = size.min(size_of::<T>());
+    // SAFETY: both sides have `known` bytes, and any bit pattern is valid.
+    unsafe { std::ptr::copy_nonoverlapping(from.cast::<u8>(), (&raw mut value).cast::<u8>(), known) };
+    // SAFETY: the host vouches for `size` readable bytes.
+    let tail = unsafe { std::slice::from_raw_parts(from.cast::<u8>().add(known), size - known) };
+    if tail.iter().any(|byte| *byte != 0) {
+        let text = format!("{parameter}: sets options that this version does not know");
+        return Err(Error::new(Code::Unsupported, text));
+    }
+    Ok(value)
+}
+
+/// Fills a sized struct, as far as the host has room.
+pub(super) unsafe fn write_sized<T: SizedStruct>(to: *mut T, parameter: &str, value: T) -> Result<()> {
+    if to.is_null() {
+        return Err(Error::invalid_argument(parameter, "is NULL"));
+    }
+    // SAFETY: not NULL; the first field is the size, which stays as it is.
+    let size = unsafe { to.cast::<usize>().read() };
+    check_size::<T>(size, parameter)?;
+    let skip = size_of::<usize>();
+    let known = size.min(size_of::<T>()) - skip;
+    // SAFETY: both sides have `skip + known` bytes.
+    unsafe {
+        let from = (&raw const value).cast::<u8>().add(skip);
+        std::ptr::copy_nonoverlapping(from, to.cast::<u8>().add(skip), known);
+    }
+    Ok(())
+}
+
+fn check_size<T>(size: usize, parameter: &str) -> Result<()> {
+    // Nothing real is larger; more is an uninitialised struct.
+    const LARGEST: usize = 4096;
+    match size {
+        size if size < size_of::<usize>() || size > LARGEST => {
+            let why = format_args!("struct_size is {size}; initialise it with sizeof or its _INIT macro");
+            Err(Error::invalid_argument(parameter, why))
+        }
+        _ => Ok(()),
     }
 }

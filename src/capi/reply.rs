@@ -1,0 +1,158 @@
+//! `krpc_reply`: how a call ended, whatever the outcome. Views live as long as the reply.
+
+use crate::base::{Error, Message, Metainfo};
+use crate::capi::error::{Failure, krpc_error};
+use crate::capi::guard::{guard, guard_or};
+use crate::capi::handle::{self, Opaque, Slot};
+use crate::capi::message::krpc_message;
+use crate::capi::metainfo::krpc_metainfo;
+use crate::capi::status::krpc_status;
+use crate::capi::types::{SizedStruct, krpc_str, write_sized};
+use crate::observe::handles::Kind;
+use crate::rpc::call::Reply;
+
+/// The end of a call: message, pairs sent back, facts, and an error unless all went well. Immutable.
+///
+/// Borrowed parts live as long as the reply. Free it with `krpc_reply_free`.
+pub struct krpc_reply {
+    _opaque: [u8; 0],
+}
+
+impl Opaque for krpc_reply {
+    type Inner = Ended;
+    const KIND: Kind = Kind::Reply;
+}
+
+/// The core's reply, with the parts that C borrows as handles.
+pub(super) struct Ended {
+    reply: Reply,
+    message: Option<Slot<Message>>,
+    metainfo: Slot<Metainfo>,
+    error: Option<Slot<Failure>>,
+}
+
+impl From<Reply> for Ended {
+    fn from(reply: Reply) -> Ended {
+        let message = reply.message().cloned().map(Slot::borrowed::<krpc_message>);
+        let metainfo = Slot::borrowed::<krpc_metainfo>(reply.metainfo().clone());
+        let error = reply.error().cloned();
+        let error = error.map(|error: Error| Slot::borrowed::<krpc_error>(error.into()));
+        Ended { message, metainfo, error, reply }
+    }
+}
+
+/// Facts about a call that has ended. Sized struct: set `struct_size` (or use `KRPC_FACTS_INIT`) before
+/// passing it to `krpc_reply_facts`.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+pub struct krpc_facts {
+    /// `sizeof(krpc_facts)` as the caller was compiled.
+    pub struct_size: usize,
+    /// Bytes of the request on the wire, 0 if nothing was sent.
+    pub request_bytes: u64,
+    /// Bytes of the reply on the wire, 0 if none came.
+    pub reply_bytes: u64,
+    /// From the start of the call to its end, in microseconds.
+    pub elapsed_us: u64,
+    /// Connections tried, including addresses that could not be reached.
+    pub attempts: u32,
+    /// 1 if the call used a connection that an earlier call had left, else 0.
+    pub reused_connection: u32,
+}
+
+/// How the call ended. `KRPC_OK` if it went well; INVALID_ARGUMENT if `reply` is NULL.
+///
+/// Thread: any thread. Errors: none. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_reply_status(reply: *const krpc_reply) -> krpc_status {
+    // SAFETY: the host vouches for the handle.
+    guard(std::ptr::null_mut(), || match unsafe { handle::get(reply, "reply")? }.reply.error() {
+        Some(error) => Err(error.clone()),
+        None => Ok(()),
+    })
+}
+
+/// The *result* struct, or NULL if none came. A business error may come with one. Borrowed from
+/// `reply`; keep it longer with `krpc_message_retain`.
+///
+/// Thread: any thread. Errors: none. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_reply_message(reply: *const krpc_reply) -> *const krpc_message {
+    // SAFETY: the host vouches for the handle.
+    guard_or(std::ptr::null(), || match unsafe { handle::get(reply, "reply") } {
+        Ok(Ended { message: Some(message), .. }) => message.as_handle(),
+        _ => std::ptr::null(),
+    })
+}
+
+/// The pairs that the handler sent back, of kind `KRPC_METAINFO_BACKWARD`; NULL only if `reply` is.
+/// Borrowed from `reply`.
+///
+/// Thread: any thread. Errors: none. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_reply_metainfo(reply: *const krpc_reply) -> *const krpc_metainfo {
+    // SAFETY: the host vouches for the handle.
+    guard_or(std::ptr::null(), || match unsafe { handle::get(reply, "reply") } {
+        Ok(ended) => ended.metainfo.as_handle(),
+        Err(_) => std::ptr::null(),
+    })
+}
+
+/// Why the call failed, or NULL if it went well. Borrowed from `reply`: do not free it.
+///
+/// Thread: any thread. Errors: none. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_reply_error(reply: *const krpc_reply) -> *const krpc_error {
+    // SAFETY: the host vouches for the handle.
+    guard_or(std::ptr::null(), || match unsafe { handle::get(reply, "reply") } {
+        Ok(Ended { error: Some(error), .. }) => error.as_handle(),
+        _ => std::ptr::null(),
+    })
+}
+
+/// The last address that was tried, e.g. "127.0.0.1:8888"; empty if none was. Borrowed from `reply`.
+///
+/// Thread: any thread. Errors: none. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_reply_peer(reply: *const krpc_reply) -> krpc_str {
+    guard_or(krpc_str::EMPTY, || {
+        // SAFETY: the host vouches for the handle.
+        let peer = unsafe { handle::get(reply, "reply") }.ok().and_then(|ended| ended.reply.peer());
+        peer.map_or(krpc_str::EMPTY, |peer| krpc_str::of(peer.as_bytes()))
+    })
+}
+
+/// Sizes, times and attempts of the call.
+///
+/// `facts`: its `struct_size` must be set; the fields that it has room for are filled in.
+///
+/// Thread: any thread. Errors: INVALID_ARGUMENT. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_reply_facts(reply: *const krpc_reply, facts: *mut krpc_facts) -> krpc_status {
+    guard(std::ptr::null_mut(), || {
+        // SAFETY: the host vouches for the handle.
+        let known = *unsafe { handle::get(reply, "reply")? }.reply.facts();
+        let filled = krpc_facts {
+            struct_size: 0,
+            request_bytes: known.request_bytes as u64,
+            reply_bytes: known.reply_bytes as u64,
+            elapsed_us: known.elapsed.as_micros() as u64,
+            attempts: known.attempts,
+            reused_connection: u32::from(known.reused_connection),
+        };
+        // SAFETY: the host vouches for a struct of the size that it says.
+        unsafe { write_sized(facts, "facts", filled) }
+    })
+}
+
+/// Frees a reply and all that is borrowed from it. NULL is fine.
+///
+/// Thread: any thread, once. Errors: none. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_reply_free(reply: *mut krpc_reply) {
+    // SAFETY: the host vouches for the handle.
+    guard_or((), || unsafe { handle::free(reply) });
+}
+
+// SAFETY: repr(C), `struct_size` first, integers only.
+unsafe impl SizedStruct for krpc_facts {}

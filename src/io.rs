@@ -1,0 +1,17 @@
+//! The only room with sockets, threads and a clock. Knows frames and connections, not services.
+
+pub mod addr;
+pub mod listener;
+pub mod runtime;
+pub mod sync;
+pub mod thread;
+pub mod workers;
+
+mod conn;
+mod sys;
+mod timer;
+mod transport;
+
+pub use addr::Address;
+pub use conn::{Dispatch, Responder, Setup};
+pub use sys::Bell;

@@ -1,0 +1,371 @@
+//! The task that owns one server connection: its socket, its buffers, its protocol state.
+//!
+//! Everybody else reaches it through a [`Responder`]. On each wake-up the task takes what was
+//! answered, decodes what has arrived, and lets everything leave in one vectored write.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+use bytes::BytesMut;
+use parking_lot::Mutex;
+
+use crate::base::log::{Level, Log};
+use crate::base::{Code, Error, Limits, Result};
+use crate::io::timer::LazyTimer;
+use crate::io::transport::Transport;
+use crate::proto::pingpong::{Answer, Exception, Reply, ServerConn, Timeouts};
+use crate::wire::frame::Inbound;
+use crate::wire::outbuf::OutBuf;
+
+/// Pieces handed to one `writev`.
+const MAX_SLICES: usize = 32;
+
+/// Room made before a read when nothing is known about what comes.
+const READ_BYTES: usize = 4096;
+
+/// Most room made at once for the rest of a large packet.
+const MAX_READ_BYTES: usize = 256 << 10;
+
+/// Bytes of later requests that may wait while one is being handled; more stay in the socket.
+const PIPELINE_BYTES: usize = 64 << 10;
+
+/// A buffer that grew beyond this is given back between requests.
+const KEPT_BUFFER_BYTES: usize = 64 << 10;
+
+/// Requests served in a row before other connections of the shard get their turn.
+const FAIR_REQUESTS: usize = 32;
+
+/// Takes requests off a connection. The rooms above implement it.
+pub trait Dispatch: Send + Sync {
+    /// Handles a request or hands it on; must not block. The responder is used exactly once.
+    fn dispatch(&self, request: Inbound, responder: Responder);
+}
+
+/// What a connection is served with.
+#[derive(Clone)]
+pub struct Setup {
+    /// Who handles requests.
+    pub dispatch: Arc<dyn Dispatch>,
+    /// Limits on requests.
+    pub limits: Limits,
+    /// How long the peer may keep us waiting.
+    pub timeouts: Timeouts,
+    /// Where lines go.
+    pub log: Log,
+}
+
+/// The one way to answer a request, from any thread. Dropping it unused answers with an exception.
+#[derive(Debug)]
+pub struct Responder {
+    mailbox: Arc<Mailbox>,
+    answered: bool,
+}
+
+impl Responder {
+    /// Sends the answer on its way. GONE if the caller is no longer there.
+    pub fn send(mut self, reply: Reply) -> Result<()> {
+        self.answered = true;
+        self.mailbox.post(reply)
+    }
+
+    /// The caller's address.
+    pub fn peer(&self) -> &Arc<str> {
+        &self.mailbox.peer
+    }
+
+    /// Whether nobody waits for the answer any more.
+    pub fn is_gone(&self) -> bool {
+        self.mailbox.state.lock().gone
+    }
+}
+
+impl Drop for Responder {
+    fn drop(&mut self) {
+        if !self.answered {
+            let exception = Exception { type_id: 6, text: "handler gave no answer".into(), close: false };
+            let _ = self.mailbox.post(Answer::Exception(exception).into());
+        }
+    }
+}
+
+/// Where others leave what the connection's task must see.
+#[derive(Debug)]
+pub struct Mailbox {
+    peer: Arc<str>,
+    state: Mutex<Mail>,
+}
+
+#[derive(Debug, Default)]
+struct Mail {
+    reply: Option<Reply>,
+    order: Order,
+    gone: bool,
+    waker: Option<Waker>,
+    /// The task is running and will look again before it sleeps: no wake-up is needed.
+    awake: bool,
+}
+
+/// What the server wants of a connection; later ones outrank earlier ones.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub enum Order {
+    /// Serve.
+    #[default]
+    Serve,
+    /// Finish what has arrived, then end.
+    Drain,
+    /// End at once.
+    Abort,
+}
+
+impl Mailbox {
+    /// An empty mailbox of a connection from `peer`.
+    pub fn new(peer: Arc<str>) -> Mailbox {
+        Mailbox { peer, state: Mutex::default() }
+    }
+
+    fn post(&self, reply: Reply) -> Result<()> {
+        let mut mail = self.state.lock();
+        if mail.gone {
+            return Err(Error::new(Code::Gone, "the caller is no longer there; the answer was dropped")
+                .with_peer(&self.peer));
+        }
+        mail.reply = Some(reply);
+        wake(mail);
+        Ok(())
+    }
+
+    /// Changes what the server wants of the connection.
+    pub fn order(&self, order: Order) {
+        let mut mail = self.state.lock();
+        mail.order = mail.order.max(order);
+        wake(mail);
+    }
+}
+
+fn wake(mut mail: parking_lot::MutexGuard<'_, Mail>) {
+    if mail.awake {
+        return;
+    }
+    let waker = mail.waker.take();
+    drop(mail);
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}
+
+/// The task: polled by its shard until the connection has ended.
+pub struct ConnTask {
+    transport: Transport,
+    setup: Setup,
+    mailbox: Arc<Mailbox>,
+    proto: ServerConn,
+    input: BytesMut,
+    output: OutBuf,
+    timer: LazyTimer,
+    order: Order,
+    /// The peer has ended its side; what it asked before is still answered.
+    peer_ended: bool,
+}
+
+/// Why the task stops running for now.
+enum Pause {
+    /// Until a waker or the timer is heard.
+    Sleep,
+    /// Let the others run, then go on.
+    Yield,
+}
+
+impl ConnTask {
+    /// A task for an accepted socket.
+    pub fn new(transport: Transport, mailbox: Arc<Mailbox>, setup: Setup) -> ConnTask {
+        let proto = ServerConn::new(setup.limits, setup.timeouts, Instant::now());
+        ConnTask {
+            transport,
+            setup,
+            mailbox,
+            proto,
+            input: BytesMut::new(),
+            output: OutBuf::new(),
+            timer: LazyTimer::default(),
+            order: Order::Serve,
+            peer_ended: false,
+        }
+    }
+
+    fn run(&mut self, cx: &mut Context<'_>) -> Result<Pause, End> {
+        let mut served = 0;
+        loop {
+            let now = Instant::now();
+            if let Some(reply) = self.take_mail(cx, now)? {
+                self.proto.reply(&mut self.output, &reply, now)?;
+            }
+            if served == FAIR_REQUESTS {
+                self.flush(cx)?;
+                return Ok(Pause::Yield);
+            }
+            if let Some(request) = self.proto.receive(&mut self.input, now)? {
+                served += 1;
+                let responder = Responder { mailbox: Arc::clone(&self.mailbox), answered: false };
+                self.setup.dispatch.dispatch(request, responder);
+                continue;
+            }
+            self.flush(cx)?;
+            if self.is_finished() {
+                return Err(End::Done);
+            }
+            if self.wants_bytes() && self.fill(cx)? {
+                continue;
+            }
+            if self.fall_asleep(cx)? {
+                return Ok(Pause::Sleep);
+            }
+        }
+    }
+
+    /// Follows the server's orders and returns an answer that has come.
+    fn take_mail(&mut self, cx: &Context<'_>, now: Instant) -> Result<Option<Reply>, End> {
+        let reply = {
+            let mut mail = self.mailbox.state.lock();
+            mail.awake = true;
+            if !mail.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+                mail.waker = Some(cx.waker().clone());
+            }
+            self.order = mail.order;
+            mail.reply.take()
+        };
+        match self.order {
+            Order::Serve => {}
+            Order::Drain => self.proto.drain(now),
+            Order::Abort => return Err(End::Ordered),
+        }
+        Ok(reply)
+    }
+
+    /// Writes what there is, as far as the peer takes it.
+    fn flush(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
+        while !self.output.is_empty() {
+            let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+            let count = self.output.io_slices(&mut slices);
+            match self.transport.poll_write(cx, slices.get(..count).unwrap_or_default()) {
+                Poll::Pending => break,
+                Poll::Ready(Err(reason)) => return Err(End::Lost(reason)),
+                Poll::Ready(Ok(written)) => {
+                    self.output.advance(written);
+                    self.proto.written(self.output.len(), Instant::now());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Nothing is left to write, and nothing more can come that would be answered.
+    fn is_finished(&self) -> bool {
+        let no_more_requests = self.peer_ended && !self.proto.is_handling();
+        self.output.is_empty() && (self.proto.is_closing() || no_more_requests)
+    }
+
+    fn wants_bytes(&self) -> bool {
+        let room = !self.proto.is_handling() || self.input.len() < PIPELINE_BYTES;
+        room && !self.peer_ended && !self.proto.is_closing() && self.output.len() < PIPELINE_BYTES
+    }
+
+    /// Reads once. True if there is something new to look at.
+    fn fill(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
+        let want = match self.proto.is_handling() {
+            true => READ_BYTES,
+            false => self.proto.missing(&self.input).clamp(READ_BYTES, MAX_READ_BYTES),
+        };
+        self.input.reserve(want);
+        match self.transport.poll_read(cx, &mut self.input) {
+            Poll::Pending => Ok(false),
+            Poll::Ready(Err(reason)) => Err(End::Lost(reason)),
+            Poll::Ready(Ok(0)) => {
+                self.peer_ended = true;
+                Ok(true)
+            }
+            Poll::Ready(Ok(_)) => Ok(!self.proto.is_handling()),
+        }
+    }
+
+    /// Arms the timer. False if mail has come in the meantime, so that the task must go on.
+    fn fall_asleep(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
+        if self.input.is_empty() && self.input.capacity() > KEPT_BUFFER_BYTES {
+            self.input = BytesMut::new();
+        }
+        if let Some(at) = self.proto.wake_at()
+            && self.timer.wake_at(at, cx)
+            && let Some(error) = self.proto.expired(Instant::now())
+        {
+            return Err(End::Refused(error));
+        }
+        let mut mail = self.mailbox.state.lock();
+        mail.awake = mail.reply.is_some() || mail.order != self.order;
+        Ok(!mail.awake)
+    }
+}
+
+/// Why a connection ends.
+enum End {
+    /// Nothing is left to do.
+    Done,
+    /// The server wants it.
+    Ordered,
+    /// The socket failed.
+    Lost(io::Error),
+    /// The peer broke a rule.
+    Refused(Error),
+}
+
+impl From<Error> for End {
+    fn from(error: Error) -> End {
+        End::Refused(error)
+    }
+}
+
+impl Future for ConnTask {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        match self.run(cx) {
+            Ok(Pause::Sleep) => Poll::Pending,
+            Ok(Pause::Yield) => {
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Err(end) => {
+                self.report(&end);
+                Poll::Ready(())
+            }
+        }
+    }
+}
+
+impl ConnTask {
+    fn report(&self, end: &End) {
+        let peer = &self.mailbox.peer;
+        match end {
+            End::Done | End::Ordered => {}
+            End::Lost(reason) => {
+                self.setup.log.write(Level::Debug, "server", format_args!("{peer}: {reason}"));
+            }
+            End::Refused(error) => {
+                let level = if error.code() == Code::IdleTimeout { Level::Debug } else { Level::Warn };
+                self.setup.log.write(level, "server", format_args!("{peer}: closed: {error}"));
+            }
+        }
+    }
+}
+
+impl Drop for ConnTask {
+    fn drop(&mut self) {
+        let (reply, waker) = {
+            let mut mail = self.mailbox.state.lock();
+            mail.gone = true;
+            (mail.reply.take(), mail.waker.take())
+        };
+        drop((reply, waker));
+    }
+}

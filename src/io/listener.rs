@@ -1,0 +1,377 @@
+//! Listening sockets and the set of connections that came in through them.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+use socket2::{Domain, SockAddr, Socket, Type};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::task::AbortHandle;
+
+use crate::base::log::{Level, Log};
+use crate::base::{Code, Error, Result};
+use crate::io::addr::Address;
+use crate::io::conn::{ConnTask, Mailbox, Order, Setup};
+use crate::io::runtime::Runtime;
+use crate::io::thread;
+use crate::io::transport::Transport;
+
+/// Connections that the system may hold for us before we accept them.
+const BACKLOG: i32 = 1024;
+
+/// How long accepting pauses when the system has no descriptors left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How long a stop waits for connections that it has cut off.
+const ABORT_WAIT: Duration = Duration::from_secs(1);
+
+/// The sockets of one server. Dropping it cuts off what is left.
+#[derive(Debug)]
+pub struct Listener {
+    addresses: Vec<Address>,
+    accepting: Mutex<Vec<AbortHandle>>,
+    connections: Arc<Connections>,
+    unix_paths: Mutex<Vec<PathBuf>>,
+}
+
+/// What a stop left behind.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Stopped {
+    /// Connections that ended by themselves within the time.
+    pub finished: usize,
+    /// Connections that were cut off.
+    pub cut_off: usize,
+}
+
+impl Listener {
+    /// Listens on all addresses, or on none: the first that fails is the error.
+    pub fn bind(
+        addresses: &[Address],
+        max_connections: usize,
+        setup: &Setup,
+        runtime: &Arc<Runtime>,
+    ) -> Result<Listener> {
+        let sockets = addresses.iter().map(bind).collect::<Result<Vec<_>>>()?;
+        let connections = Arc::new(Connections::new(max_connections, setup.log.clone()));
+        let mut listener = Listener {
+            addresses: Vec::new(),
+            accepting: Mutex::new(Vec::new()),
+            connections,
+            unix_paths: Mutex::new(Vec::new()),
+        };
+        for (socket, address) in sockets.into_iter().zip(addresses) {
+            listener.open(socket, address, setup, runtime)?;
+        }
+        Ok(listener)
+    }
+
+    fn open(
+        &mut self,
+        socket: Socket,
+        address: &Address,
+        setup: &Setup,
+        runtime: &Arc<Runtime>,
+    ) -> Result<()> {
+        let failed = |reason: io::Error| listen_error(address, &reason);
+        let bound = match address {
+            Address::Unix(path) => {
+                self.unix_paths.lock().push(path.clone());
+                address.clone()
+            }
+            _ => {
+                let local = socket.local_addr().map_err(failed)?;
+                Address::Ip(local.as_socket().ok_or_else(|| {
+                    Error::new(Code::ListenFailed, format!("{address}: no local address"))
+                })?)
+            }
+        };
+        let shard = runtime.shard(0);
+        let socket = {
+            let _inside = shard.enter();
+            Acceptor::register(socket, address).map_err(failed)?
+        };
+        let gate = Gate {
+            runtime: Arc::downgrade(runtime),
+            setup: setup.clone(),
+            connections: Arc::clone(&self.connections),
+        };
+        let ticket = Ticket::accepting(&self.connections);
+        self.accepting.lock().push(shard.spawn(accept_all(socket, gate, ticket)).abort_handle());
+        setup.log.write(Level::Info, "server", format_args!("listening on {bound}"));
+        self.addresses.push(bound);
+        Ok(())
+    }
+
+    /// Where it listens, with the ports that the system chose.
+    pub fn addresses(&self) -> &[Address] {
+        &self.addresses
+    }
+
+    /// Connections open now.
+    pub fn connection_count(&self) -> usize {
+        self.connections.state.lock().open.len()
+    }
+
+    /// Stops gracefully (ttheader.md §10): accepts no more, lets what has arrived be answered, and cuts
+    /// off what is left after `grace`. Blocks until then. Calling it again does nothing.
+    pub fn stop(&self, grace: Duration) -> Result<Stopped> {
+        thread::may_block()?;
+        let deadline = Instant::now().checked_add(grace);
+        self.close_sockets();
+        let before = self.connections.order(Order::Drain);
+        self.connections.wait_empty(deadline);
+        let cut_off = self.connections.order(Order::Abort);
+        self.connections.wait_empty(Instant::now().checked_add(ABORT_WAIT));
+        Ok(Stopped { finished: before.saturating_sub(cut_off), cut_off })
+    }
+
+    fn close_sockets(&self) {
+        for task in self.accepting.lock().drain(..) {
+            task.abort();
+        }
+        // Once only: later another server may listen there.
+        for path in self.unix_paths.lock().drain(..) {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.close_sockets();
+        self.connections.order(Order::Abort);
+    }
+}
+
+fn bind(address: &Address) -> Result<Socket> {
+    let failed = |reason: io::Error| listen_error(address, &reason);
+    if let Address::Unix(path) = address {
+        let socket = Socket::new(Domain::UNIX, Type::STREAM.cloexec(), None).map_err(failed)?;
+        let target = SockAddr::unix(path).map_err(failed)?;
+        // A path that nobody listens on is left over from a process that died.
+        if path.exists() && socket.connect(&target).is_err() {
+            let _ = std::fs::remove_file(path);
+        }
+        let socket = Socket::new(Domain::UNIX, Type::STREAM.cloexec(), None).map_err(failed)?;
+        return listen(socket, &target).map_err(failed);
+    }
+    let resolved = address.resolve()?;
+    let first: SocketAddr = *resolved
+        .first()
+        .ok_or_else(|| Error::new(Code::ResolveFailed, format!("{address}: the name has no address")))?;
+    let socket = Socket::new(Domain::for_address(first), Type::STREAM.cloexec(), None).map_err(failed)?;
+    socket.set_reuse_address(true).map_err(failed)?;
+    listen(socket, &SockAddr::from(first)).map_err(failed)
+}
+
+fn listen(socket: Socket, target: &SockAddr) -> io::Result<Socket> {
+    socket.bind(target)?;
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+fn listen_error(address: &Address, reason: &io::Error) -> Error {
+    Error::new(Code::ListenFailed, format!("{address}: {reason}"))
+}
+
+/// A listening socket that is registered with a shard.
+enum Acceptor {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+impl Acceptor {
+    fn register(socket: Socket, address: &Address) -> io::Result<Acceptor> {
+        match address {
+            Address::Unix(_) => Ok(Acceptor::Unix(UnixListener::from_std(socket.into())?)),
+            _ => Ok(Acceptor::Tcp(TcpListener::from_std(socket.into())?)),
+        }
+    }
+
+    async fn accept(&self) -> io::Result<(Transport, Arc<str>)> {
+        match self {
+            Acceptor::Tcp(listener) => {
+                let (stream, peer) = listener.accept().await?;
+                stream.set_nodelay(true)?;
+                Ok((Transport::Tcp(stream), peer.to_string().into()))
+            }
+            Acceptor::Unix(listener) => {
+                let (stream, _) = listener.accept().await?;
+                Ok((Transport::Unix(stream), "unix".into()))
+            }
+        }
+    }
+}
+
+/// What an accepted connection passes on its way to a shard.
+struct Gate {
+    runtime: std::sync::Weak<Runtime>,
+    setup: Setup,
+    connections: Arc<Connections>,
+}
+
+async fn accept_all(acceptor: Acceptor, gate: Gate, _ticket: Ticket) {
+    loop {
+        match acceptor.accept().await {
+            Ok((transport, peer)) => gate.admit(transport, peer),
+            Err(reason) => {
+                gate.setup.log.write(Level::Error, "server", format_args!("accept: {reason}"));
+                // Out of descriptors: trying again at once would only spin. A peer that hung up while
+                // it waited needs no pause, but one does no harm.
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+impl Gate {
+    fn admit(&self, transport: Transport, peer: Arc<str>) {
+        let Some(runtime) = self.runtime.upgrade() else { return };
+        let mailbox = Arc::new(Mailbox::new(peer));
+        let Some(ticket) = Ticket::open(&self.connections, &mailbox) else {
+            self.setup.log.write(Level::Warn, "server", format_args!("too many connections, one is refused"));
+            return;
+        };
+        let setup = self.setup.clone();
+        match runtime.next_shard() {
+            0 => {
+                let task = ConnTask::new(transport, mailbox, setup);
+                runtime.shard(0).spawn(serve(task, ticket));
+            }
+            index => {
+                let log = self.setup.log.clone();
+                let Ok(socket) = detach(transport) else { return };
+                runtime.shard(index).spawn(async move {
+                    match socket.attach() {
+                        Ok(transport) => serve(ConnTask::new(transport, mailbox, setup), ticket).await,
+                        Err(reason) => log.write(Level::Error, "server", format_args!("accept: {reason}")),
+                    }
+                });
+            }
+        }
+    }
+}
+
+async fn serve(task: ConnTask, ticket: Ticket) {
+    task.await;
+    drop(ticket);
+}
+
+/// A socket on its way from one shard to another.
+enum Detached {
+    Tcp(std::net::TcpStream),
+    Unix(std::os::unix::net::UnixStream),
+}
+
+fn detach(transport: Transport) -> io::Result<Detached> {
+    match transport {
+        Transport::Tcp(stream) => stream.into_std().map(Detached::Tcp),
+        Transport::Unix(stream) => stream.into_std().map(Detached::Unix),
+    }
+}
+
+impl Detached {
+    fn attach(self) -> io::Result<Transport> {
+        match self {
+            Detached::Tcp(stream) => TcpStream::from_std(stream).map(Transport::Tcp),
+            Detached::Unix(stream) => UnixStream::from_std(stream).map(Transport::Unix),
+        }
+    }
+}
+
+/// All connections of a listener, so that a stop can reach them and wait for them.
+#[derive(Debug)]
+struct Connections {
+    max: usize,
+    log: Log,
+    state: Mutex<Members>,
+    emptied: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Members {
+    next: u64,
+    open: HashMap<u64, Arc<Mailbox>>,
+    /// Accept loops that still run.
+    accepting: usize,
+    /// What newcomers are told as well.
+    order: Order,
+}
+
+impl Connections {
+    fn new(max: usize, log: Log) -> Connections {
+        Connections { max, log, state: Mutex::default(), emptied: Condvar::new() }
+    }
+
+    /// Gives an order to all, and returns how many there are.
+    fn order(&self, order: Order) -> usize {
+        let open: Vec<_> = {
+            let mut state = self.state.lock();
+            state.order = state.order.max(order);
+            state.open.values().cloned().collect()
+        };
+        open.iter().for_each(|mailbox| mailbox.order(order));
+        open.len()
+    }
+
+    fn wait_empty(&self, deadline: Option<Instant>) {
+        let mut state = self.state.lock();
+        while !(state.open.is_empty() && state.accepting == 0) {
+            let timed_out = match deadline {
+                Some(deadline) => self.emptied.wait_until(&mut state, deadline).timed_out(),
+                None => {
+                    self.emptied.wait(&mut state);
+                    false
+                }
+            };
+            if timed_out {
+                break;
+            }
+        }
+    }
+}
+
+/// Membership in [`Connections`], for as long as it lives.
+struct Ticket {
+    connections: Arc<Connections>,
+    member: Option<u64>,
+}
+
+impl Ticket {
+    fn accepting(connections: &Arc<Connections>) -> Ticket {
+        connections.state.lock().accepting += 1;
+        Ticket { connections: Arc::clone(connections), member: None }
+    }
+
+    fn open(connections: &Arc<Connections>, mailbox: &Arc<Mailbox>) -> Option<Ticket> {
+        let mut state = connections.state.lock();
+        if state.open.len() >= connections.max {
+            return None;
+        }
+        let id = state.next;
+        state.next += 1;
+        state.open.insert(id, Arc::clone(mailbox));
+        let order = state.order;
+        drop(state);
+        mailbox.order(order);
+        Some(Ticket { connections: Arc::clone(connections), member: Some(id) })
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let mut state = self.connections.state.lock();
+        match self.member {
+            Some(id) => drop(state.open.remove(&id)),
+            None => state.accepting -= 1,
+        }
+        if state.open.is_empty() && state.accepting == 0 {
+            self.connections.emptied.notify_all();
+        }
+    }
+}

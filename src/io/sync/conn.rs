@@ -1,0 +1,213 @@
+//! One caller-driven connection: a socket, its buffers, and the protocol's state.
+
+use std::io::{self, IoSlice, Read};
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use socket2::{Domain, SockAddr, Socket, Type};
+
+use crate::base::{Code, Error, Limits, Metainfo, Phase, Result};
+use crate::io::addr::Address;
+use crate::io::sys::{self, Bell, Interest, Ready};
+use crate::proto::pingpong::{ClientConn, Request, Response};
+use crate::wire::outbuf::OutBuf;
+
+/// Pieces handed to one `sendmsg`.
+const MAX_SLICES: usize = 16;
+
+/// Room for the start of a reply; larger ones grow the buffer as their bytes arrive.
+const FIRST_READ_BYTES: usize = 4096;
+
+/// Most bytes read at once.
+const MAX_READ_BYTES: usize = 256 << 10;
+
+/// A buffer that grew beyond this is given back when its connection goes idle.
+const KEPT_BUFFER_BYTES: usize = 64 << 10;
+
+/// A connection in the hands of one thread.
+#[derive(Debug)]
+pub struct Conn {
+    socket: Socket,
+    proto: ClientConn,
+    input: BytesMut,
+    output: OutBuf,
+}
+
+impl Conn {
+    /// Connects to the first of the address's sockets that answers. `timeout` holds for each.
+    pub fn connect(address: &Address, timeout: Duration, limits: Limits) -> Result<Conn> {
+        let targets = socket_addresses(address)?;
+        let mut failure = None;
+        for target in &targets {
+            match connect(target, timeout) {
+                Ok(socket) => return Ok(Conn::over(socket, limits)),
+                Err(reason) => failure = Some(reason),
+            }
+        }
+        Err(connect_error(failure, timeout).with_peer(address))
+    }
+
+    fn over(socket: Socket, limits: Limits) -> Conn {
+        Conn { socket, proto: ClientConn::new(limits), input: BytesMut::new(), output: OutBuf::new() }
+    }
+
+    /// Sends a request. On an error, [`Sent::Nothing`] says that the peer can't have seen it whole, so
+    /// that another connection may try.
+    pub fn send(
+        &mut self,
+        request: &Request<'_>,
+        method: &Bytes,
+        bell: &Bell,
+    ) -> std::result::Result<usize, (Error, Sent)> {
+        self.proto.send(&mut self.output, request, method).map_err(|error| (error, Sent::Maybe))?;
+        let size = self.output.len();
+        while !self.output.is_empty() {
+            match self.write_once() {
+                Ok(()) => {}
+                Err(reason) if reason.kind() == io::ErrorKind::WouldBlock => {
+                    self.wait(Interest::Write, bell).map_err(|error| (error, Sent::Maybe))?;
+                }
+                Err(reason) if reason.kind() == io::ErrorKind::Interrupted => {}
+                Err(reason) => {
+                    let error = self.proto.lost(&self.input, Some(&reason)).at(Phase::Send);
+                    return Err((error, Sent::Nothing));
+                }
+            }
+        }
+        Ok(size)
+    }
+
+    fn write_once(&mut self) -> io::Result<()> {
+        let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+        let count = self.output.io_slices(&mut slices);
+        // `writev` would raise SIGPIPE in a host that has it at its default.
+        let written = self.socket.send_vectored_with_flags(
+            slices.get(..count).unwrap_or_default(),
+            libc::MSG_NOSIGNAL,
+        )?;
+        self.output.advance(written);
+        Ok(())
+    }
+
+    /// The end of a oneway call. Kitex's server reads what arrived before the end of a connection, and
+    /// closing with nothing unread sends no reset, so there is nothing to wait for.
+    pub fn finish_oneway(&self) -> Response {
+        Response { message: None, metainfo: Metainfo::new(), error: None, wire_bytes: 0 }
+    }
+
+    /// Waits for the reply, until the deadline or the bell.
+    pub fn receive(&mut self, bell: &Bell) -> Result<Response> {
+        loop {
+            self.wait(Interest::Read, bell)?;
+            match self.read_once() {
+                Ok(0) => return Err(self.proto.lost(&self.input, None)),
+                Ok(_) => {}
+                Err(reason) if would_block(&reason) => continue,
+                Err(reason) => return Err(self.proto.lost(&self.input, Some(&reason))),
+            }
+            if let Some(response) = self.proto.receive(&mut self.input)? {
+                return Ok(response);
+            }
+        }
+    }
+
+    fn read_once(&mut self) -> io::Result<usize> {
+        let want = self.proto.missing(&self.input).clamp(FIRST_READ_BYTES, MAX_READ_BYTES);
+        let start = self.input.len();
+        self.input.resize(start + want, 0);
+        let result = (&self.socket).read(self.input.get_mut(start..).unwrap_or_default());
+        self.input.truncate(start + result.as_ref().copied().unwrap_or(0));
+        result
+    }
+
+    fn wait(&mut self, interest: Interest, bell: &Bell) -> Result<()> {
+        loop {
+            let timeout = self.proto.wake_at().map(|at| at.saturating_duration_since(Instant::now()));
+            match sys::wait(self.socket.as_fd(), bell.fd(), interest, timeout) {
+                Ok(Ready::Socket) => return Ok(()),
+                Ok(Ready::Bell) => return Err(Error::new(Code::Closed, "the client was closed").at(Phase::Wait)),
+                Ok(Ready::TimedOut) if self.proto.expired(Instant::now()) => return Err(timed_out(interest)),
+                Ok(Ready::TimedOut) => {}
+                Err(reason) if reason.kind() == io::ErrorKind::Interrupted => {}
+                Err(reason) => return Err(self.proto.lost(&self.input, Some(&reason))),
+            }
+        }
+    }
+
+    /// Whether another call may use the connection.
+    pub fn is_reusable(&self) -> bool {
+        self.proto.is_reusable()
+    }
+
+    /// Gives back buffers that one large call made grow.
+    pub fn trim(&mut self) {
+        if self.input.capacity() > KEPT_BUFFER_BYTES {
+            self.input = BytesMut::new();
+        }
+    }
+
+    /// Whether the peer still holds the other end, as far as this end can know: an idle connection on
+    /// which anything has arrived, be it the end, is of no use.
+    pub fn is_alive(&self) -> bool {
+        let mut byte = [std::mem::MaybeUninit::uninit()];
+        let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
+        matches!(self.socket.recv_with_flags(&mut byte, flags), Err(reason) if would_block(&reason))
+    }
+}
+
+/// What the peer may have seen of a request that could not be sent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Sent {
+    /// Not all of it: it can't have run.
+    Nothing,
+    /// Perhaps all, or sending it again would fail as well.
+    Maybe,
+}
+
+fn timed_out(interest: Interest) -> Error {
+    let (text, phase) = match interest {
+        Interest::Write => ("the request was not taken within the timeout", Phase::Send),
+        Interest::Read => ("no reply within the timeout", Phase::Wait),
+    };
+    Error::new(Code::Timeout, text).at(phase)
+}
+
+fn would_block(reason: &io::Error) -> bool {
+    matches!(reason.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+}
+
+fn socket_addresses(address: &Address) -> Result<Vec<SockAddr>> {
+    match address.unix_path() {
+        Some(path) => {
+            let target = SockAddr::unix(path).map_err(|e| Error::invalid_argument("address", e))?;
+            Ok(vec![target])
+        }
+        None => Ok(address.resolve()?.into_iter().map(SockAddr::from).collect()),
+    }
+}
+
+fn connect(target: &SockAddr, timeout: Duration) -> io::Result<Socket> {
+    let domain = target.domain();
+    let socket = Socket::new(domain, Type::STREAM.cloexec(), None)?;
+    socket.connect_timeout(target, timeout)?;
+    socket.set_nonblocking(true)?;
+    if domain != Domain::UNIX {
+        socket.set_tcp_nodelay(true)?;
+    }
+    Ok(socket)
+}
+
+fn connect_error(failure: Option<io::Error>, timeout: Duration) -> Error {
+    let error = match failure {
+        None => Error::new(Code::ResolveFailed, "the name has no address").at(Phase::Resolve),
+        Some(reason) if reason.kind() == io::ErrorKind::TimedOut => {
+            Error::new(Code::ConnectTimeout, format!("no connection within {timeout:?}"))
+        }
+        Some(reason) if matches!(reason.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)) => {
+            Error::new(Code::OutOfResources, reason.to_string())
+        }
+        Some(reason) => Error::new(Code::ConnectFailed, reason.to_string()),
+    };
+    error.at(Phase::Connect)
+}

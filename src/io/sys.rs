@@ -1,0 +1,111 @@
+//! The system calls that have no safe wrapper, each behind a safe function.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::time::Duration;
+
+/// Blocks all signals in the current thread but those that report its own faults or profile it.
+pub fn block_host_signals() {
+    const KEPT: [i32; 8] = [
+        libc::SIGSEGV,
+        libc::SIGBUS,
+        libc::SIGFPE,
+        libc::SIGILL,
+        libc::SIGTRAP,
+        libc::SIGABRT,
+        libc::SIGSYS,
+        libc::SIGPROF,
+    ];
+    let mut set = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: `sigfillset` initialises the set; the others get a valid set and a null old set.
+    unsafe {
+        libc::sigfillset(set.as_mut_ptr());
+        for signal in KEPT {
+            libc::sigdelset(set.as_mut_ptr(), signal);
+        }
+        libc::pthread_sigmask(libc::SIG_SETMASK, set.as_ptr(), std::ptr::null_mut());
+    }
+}
+
+/// What [`wait`] saw.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ready {
+    /// The socket can go on, or has failed: the next call on it says which.
+    Socket,
+    /// The bell was rung.
+    Bell,
+    /// The time is up.
+    TimedOut,
+}
+
+/// What to wait for on a socket.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Interest {
+    /// Bytes to read.
+    Read,
+    /// Room to write.
+    Write,
+}
+
+/// Waits until the socket is ready, the bell rings or the time is up (`None`: for ever). A signal of
+/// the host ends the wait with [`io::ErrorKind::Interrupted`].
+pub fn wait(
+    socket: BorrowedFd<'_>,
+    bell: BorrowedFd<'_>,
+    interest: Interest,
+    timeout: Option<Duration>,
+) -> io::Result<Ready> {
+    let events = match interest {
+        Interest::Read => libc::POLLIN,
+        Interest::Write => libc::POLLOUT,
+    };
+    let mut fds = [
+        libc::pollfd { fd: socket.as_raw_fd(), events, revents: 0 },
+        libc::pollfd { fd: bell.as_raw_fd(), events: libc::POLLIN, revents: 0 },
+    ];
+    let timeout = timeout.map(timespec);
+    let timeout = timeout.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+    // SAFETY: two valid entries, a timeout that is null or lives through the call, no signal mask.
+    match unsafe { libc::ppoll(fds.as_mut_ptr(), 2, timeout, std::ptr::null()) } {
+        0 => Ok(Ready::TimedOut),
+        -1 => Err(io::Error::last_os_error()),
+        _ if fds[0].revents != 0 => Ok(Ready::Socket),
+        _ => Ok(Ready::Bell),
+    }
+}
+
+fn timespec(duration: Duration) -> libc::timespec {
+    // More than what fits is for ever to any caller.
+    let seconds = duration.as_secs().min(i32::MAX as u64);
+    libc::timespec { tv_sec: seconds as libc::time_t, tv_nsec: duration.subsec_nanos() as libc::c_long }
+}
+
+/// A bell that, once rung, wakes everybody who waits with it, now and later.
+#[derive(Debug)]
+pub struct Bell(OwnedFd);
+
+impl Bell {
+    /// A silent bell.
+    pub fn new() -> io::Result<Bell> {
+        // SAFETY: no pointers; the result is checked.
+        let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: a fresh descriptor that nobody else owns.
+        Ok(Bell(unsafe { OwnedFd::from_raw_fd(fd) }))
+    }
+
+    /// Rings it, for good.
+    pub fn ring(&self) {
+        let one = 1u64;
+        // SAFETY: eight readable bytes. The only failure is a full counter: it rings already.
+        unsafe { libc::write(self.0.as_raw_fd(), std::ptr::from_ref(&one).cast(), 8) };
+    }
+
+    /// The descriptor to wait with.
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}

@@ -1,0 +1,51 @@
+//! Threads of the core: named, with the host's signals blocked, and recognisable from inside.
+
+use std::cell::Cell;
+use std::thread::{Builder, JoinHandle};
+
+use crate::base::{Code, Error, Result};
+use crate::io::sys;
+
+/// What a thread of the core does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Role {
+    /// Drives sockets; must never block.
+    Io,
+    /// Runs handlers; may block.
+    Work,
+}
+
+thread_local! {
+    static ROLE: Cell<Option<Role>> = const { Cell::new(None) };
+}
+
+/// Starts a thread `name` with all signals blocked that are not about the thread itself, so that
+/// SIGPIPE and the host's signals never land here.
+pub fn spawn(
+    name: String,
+    role: Role,
+    body: impl FnOnce() + Send + 'static,
+) -> Result<JoinHandle<()>> {
+    let started = Builder::new().name(name).spawn(move || {
+        sys::block_host_signals();
+        ROLE.set(Some(role));
+        body();
+    });
+    started.map_err(|reason| Error::new(Code::OutOfResources, format!("thread not started: {reason}")))
+}
+
+/// What the current thread does for the core; `None` on threads of the host.
+pub fn role() -> Option<Role> {
+    ROLE.get()
+}
+
+/// Refuses to block a thread that drives I/O for others.
+pub fn may_block() -> Result<()> {
+    match role() {
+        Some(Role::Io) => {
+            let text = "a blocking function was called on an I/O thread; use a handler that is not inline";
+            Err(Error::new(Code::WouldDeadlock, text))
+        }
+        _ => Ok(()),
+    }
+}

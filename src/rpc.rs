@@ -1,0 +1,4 @@
+//! What a Rust user sees: clients that call methods, servers that answer them.
+
+pub mod call;
+pub mod server;

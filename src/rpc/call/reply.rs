@@ -1,0 +1,67 @@
+//! How a call ended, whatever the outcome.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::base::{Error, Message, Metainfo};
+
+/// What is known about a call that has ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Facts {
+    /// Bytes of the request on the wire, 0 if nothing was sent.
+    pub request_bytes: usize,
+    /// Bytes of the reply on the wire, 0 if none came.
+    pub reply_bytes: usize,
+    /// From the start of the call to its end.
+    pub elapsed: Duration,
+    /// Connections tried, including addresses that could not be reached.
+    pub attempts: u32,
+    /// Whether the call used a connection that an earlier call had left.
+    pub reused_connection: bool,
+}
+
+/// The end of a call: message, pairs sent back, facts, and an error unless all went well.
+/// A business error may come with a message.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    pub(super) message: Option<Message>,
+    pub(super) metainfo: Metainfo,
+    pub(super) error: Option<Error>,
+    pub(super) peer: Option<Arc<str>>,
+    pub(super) facts: Facts,
+}
+
+impl Reply {
+    /// The *result* struct, if one came.
+    pub fn message(&self) -> Option<&Message> {
+        self.message.as_ref()
+    }
+
+    /// Pairs that the handler sent back.
+    pub fn metainfo(&self) -> &Metainfo {
+        &self.metainfo
+    }
+
+    /// Why the call failed, if it did.
+    pub fn error(&self) -> Option<&Error> {
+        self.error.as_ref()
+    }
+
+    /// The last address that was tried.
+    pub fn peer(&self) -> Option<&str> {
+        self.peer.as_deref()
+    }
+
+    /// Sizes, times and attempts.
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// The message of a call that went well, else its error. A oneway call gives an empty struct.
+    pub fn into_result(self) -> Result<Message, Error> {
+        match (self.error, self.message) {
+            (Some(error), _) => Err(error),
+            (None, message) => Ok(message.unwrap_or_else(Message::empty_struct)),
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Serving: a [`Server`] with [`Service`]s, whose handlers answer [`Request`]s.
+
+mod dispatch;
+mod request;
+mod router;
+mod service;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::base::{Error, Limits, Result};
+use crate::io::listener::{Listener, Stopped};
+use crate::io::runtime::Runtime;
+use crate::io::{Address, Setup};
+use crate::proto::pingpong::Timeouts;
+use crate::rpc::server::dispatch::Dispatcher;
+use crate::rpc::server::router::Router;
+
+pub use request::Request;
+pub use service::{Handler, MethodOptions, Service};
+
+/// What a server is made of.
+pub struct ServerOptions {
+    /// Where to listen; port 0 lets the system choose.
+    pub addresses: Vec<Address>,
+    /// What it serves.
+    pub services: Vec<Service>,
+    /// Takes calls that no service takes (ttheader.md §8, row 7).
+    pub catch_all: Option<Arc<dyn Handler>>,
+    /// Serve only calls that name their service exactly (row 1). Default false.
+    pub require_service_name: bool,
+    /// Connections open at once; more are closed at accept. Default 100,000.
+    pub max_connections: usize,
+    /// Requests being handled at once; more are answered "request over limit". Default 10,000.
+    pub max_in_flight: usize,
+    /// Limits on requests.
+    pub limits: Limits,
+    /// How long clients may keep the server waiting.
+    pub timeouts: Timeouts,
+    /// The runtime to run on; `None` takes the process's shared one.
+    pub runtime: Option<Arc<Runtime>>,
+}
+
+impl Default for ServerOptions {
+    fn default() -> ServerOptions {
+        ServerOptions {
+            addresses: Vec::new(),
+            services: Vec::new(),
+            catch_all: None,
+            require_service_name: false,
+            max_connections: 100_000,
+            max_in_flight: 10_000,
+            limits: Limits::DEFAULT,
+            timeouts: Timeouts::default(),
+            runtime: None,
+        }
+    }
+}
+
+/// A server that listens. Dropping it cuts off what is left; [`Server::stop`] is the gentle way.
+pub struct Server {
+    listener: Listener,
+    dispatcher: Arc<Dispatcher>,
+    // Outlives the listener: its threads serve the connections.
+    _runtime: Arc<Runtime>,
+}
+
+impl Server {
+    /// Starts serving.
+    pub fn start(options: ServerOptions) -> Result<Server> {
+        if options.addresses.is_empty() {
+            return Err(Error::invalid_argument("addresses", "the server has no address to listen on"));
+        }
+        let router = Router::new(options.services, options.catch_all, options.require_service_name)?;
+        let runtime = options.runtime.map_or_else(Runtime::shared, Ok)?;
+        let dispatcher = Arc::new(Dispatcher::new(router, options.max_in_flight, &runtime));
+        let setup = Setup {
+            dispatch: dispatcher.clone(),
+            limits: options.limits,
+            timeouts: options.timeouts,
+            log: runtime.log().clone(),
+        };
+        let listener = Listener::bind(&options.addresses, options.max_connections, &setup, &runtime)?;
+        Ok(Server { listener, dispatcher, _runtime: runtime })
+    }
+
+    /// Where it listens, in the order given, with the ports that the system chose.
+    pub fn addresses(&self) -> &[Address] {
+        self.listener.addresses()
+    }
+
+    /// Requests being handled now.
+    pub fn in_flight(&self) -> usize {
+        self.dispatcher.in_flight()
+    }
+
+    /// Connections open now.
+    pub fn connection_count(&self) -> usize {
+        self.listener.connection_count()
+    }
+
+    /// Stops gracefully: accepts no more connections, lets what has arrived be answered, and cuts off
+    /// what is left after `grace`. Blocks until then, so not from an inline handler.
+    pub fn stop(&self, grace: Duration) -> Result<Stopped> {
+        self.listener.stop(grace)
+    }
+}

@@ -1,0 +1,193 @@
+//! A request in the hands of a handler: read it, answer it exactly once, from any thread.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+
+use crate::base::{Biz, Code, Encoding, Error, Message, Metainfo, MetainfoKind, Result};
+use crate::io::Responder;
+use crate::proto::pingpong::{Answer, Exception, Reply};
+use crate::wire::frame::{Inbound, Payload};
+use crate::wire::metainfo;
+use crate::wire::thrift::TType;
+
+/// TApplicationException types that a server sends (ttheader.md §4.5).
+const INTERNAL_ERROR: i32 = 6;
+const PROTOCOL_ERROR: i32 = 7;
+
+/// A call to be answered: reply, throw, business failure, failure, or dropping it, which answers
+/// "handler gave no answer". The first answer counts, later ones are INVALID_STATE.
+#[derive(Debug)]
+pub struct Request {
+    service: Bytes,
+    method: Bytes,
+    body: Message,
+    metainfo: Metainfo,
+    backward: Metainfo,
+    oneway: bool,
+    peer: Arc<str>,
+    responder: Option<Responder>,
+    // Counted as in flight until the request is gone.
+    _permit: Permit,
+}
+
+/// A place among the requests in flight.
+#[derive(Debug)]
+pub(super) struct Permit(Arc<AtomicUsize>);
+
+impl Permit {
+    pub(super) fn take(in_flight: &Arc<AtomicUsize>, max: usize) -> Option<Permit> {
+        if in_flight.fetch_add(1, Ordering::AcqRel) >= max {
+            in_flight.fetch_sub(1, Ordering::AcqRel);
+            return None;
+        }
+        Some(Permit(Arc::clone(in_flight)))
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl Request {
+    pub(super) fn new(
+        service: Bytes,
+        inbound: Inbound,
+        responder: Responder,
+        oneway: bool,
+        permit: Permit,
+    ) -> Request {
+        let header = inbound.header.as_ref();
+        let encoding = match inbound.layout.payload {
+            Payload::ThriftBinary => Encoding::THRIFT_BINARY,
+            Payload::KitexProtobuf => Encoding::PROTOBUF,
+        };
+        Request {
+            service,
+            metainfo: header.map(metainfo::read_request).unwrap_or_default(),
+            method: inbound.name,
+            body: Message::new(encoding, inbound.body),
+            backward: Metainfo::new(),
+            oneway,
+            peer: Arc::clone(responder.peer()),
+            responder: Some(responder),
+            _permit: permit,
+        }
+    }
+
+    /// The method's name, as the caller sent it.
+    pub fn method(&self) -> &[u8] {
+        &self.method
+    }
+
+    /// The name of the service that takes the call; for a catch-all as the caller sent it, which may be
+    /// empty.
+    pub fn service(&self) -> &[u8] {
+        &self.service
+    }
+
+    /// The *args* struct.
+    pub fn message(&self) -> &Message {
+        &self.body
+    }
+
+    /// Pairs that came with the call; hand them on to calls below.
+    pub fn metainfo(&self) -> &Metainfo {
+        &self.metainfo
+    }
+
+    /// The caller's address.
+    pub fn peer(&self) -> &str {
+        &self.peer
+    }
+
+    /// Whether the caller waits for no answer.
+    pub fn is_oneway(&self) -> bool {
+        self.oneway
+    }
+
+    /// Whether it has been answered.
+    pub fn is_answered(&self) -> bool {
+        self.responder.is_none()
+    }
+
+    /// Sends a pair back with the answer. Carried by TTHeader only.
+    pub fn set_backward(&mut self, key: Bytes, value: Bytes) {
+        self.backward.set(MetainfoKind::Backward, key, value);
+    }
+
+    /// Answers with the *result* struct: field 0 is the return value, `void` is an empty struct.
+    pub fn reply(&mut self, result: Message) -> Result<()> {
+        self.answer(Answer::Message(result))
+    }
+
+    /// Throws an exception declared in the IDL: its field in the result struct, and its own struct.
+    pub fn throw(&mut self, field_id: i16, exception: Message) -> Result<()> {
+        if field_id == 0 {
+            return Err(Error::invalid_argument("field_id", "0 is the return value, not an exception"));
+        }
+        let [high, low] = field_id.to_be_bytes();
+        let field = Bytes::copy_from_slice(&[TType::Struct as u8, high, low]);
+        let mut segments = Vec::with_capacity(exception.segments().len() + 2);
+        segments.push(field);
+        segments.extend_from_slice(exception.segments());
+        segments.push(Bytes::from_static(&[TType::Stop as u8]));
+        self.answer(Answer::Message(Message::from_segments(Encoding::THRIFT_BINARY, segments)))
+    }
+
+    /// Answers with a business status (ttheader.md §6). Carried by TTHeader only: other callers see an
+    /// empty success.
+    pub fn fail_biz(&mut self, status: Biz) -> Result<()> {
+        if status.code == 0 {
+            return Err(Error::invalid_argument("code", "0 is success, not a business error"));
+        }
+        self.answer(Answer::Biz(status))
+    }
+
+    /// Answers with an application exception, in Kitex's words: type 6 says `biz error: text`, others
+    /// `text [biz error]`. Type 7, arguments that cannot be read, ends the connection.
+    pub fn fail(&mut self, type_id: i32, text: &[u8]) -> Result<()> {
+        let text = match type_id {
+            PROTOCOL_ERROR => text.to_vec(),
+            INTERNAL_ERROR => [b"biz error: ", text].concat(),
+            _ => [text, b" [biz error]"].concat(),
+        };
+        self.exception(type_id, text.into())
+    }
+
+    fn exception(&mut self, type_id: i32, text: Bytes) -> Result<()> {
+        self.answer(Answer::Exception(Exception { type_id, text, close: type_id == PROTOCOL_ERROR }))
+    }
+
+    fn answer(&mut self, answer: Answer) -> Result<()> {
+        let Some(responder) = self.responder.take() else {
+            return Err(Error::new(Code::InvalidState, "the request was answered before"));
+        };
+        let answer = if self.oneway { Answer::Oneway } else { answer };
+        responder.send(Reply { answer, metainfo: std::mem::take(&mut self.backward) })
+    }
+
+    /// What a caller is told whose request was dropped without an answer.
+    fn excuse(&self) -> String {
+        if !std::thread::panicking() {
+            return "biz error: handler gave no answer".to_owned();
+        }
+        let [service, method] = [&self.service, &self.method].map(|name| String::from_utf8_lossy(name));
+        format!(
+            "panic: [happened in biz handler, method={service}.{method}, \
+             please check the panic at the server side]"
+        )
+    }
+}
+
+/// Dropping an unanswered request answers it.
+impl Drop for Request {
+    fn drop(&mut self) {
+        if self.responder.is_some() {
+            let _ = self.exception(INTERNAL_ERROR, self.excuse().into());
+        }
+    }
+}

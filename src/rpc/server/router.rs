@@ -1,0 +1,191 @@
+//! Which service and method take a call: the table of ttheader.md §8.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::base::{Error, Result};
+use crate::rpc::server::service::{Handler, MethodEntry, Service};
+
+/// The services of one server.
+pub(super) struct Router {
+    services: Vec<Service>,
+    by_name: HashMap<Box<[u8]>, usize>,
+    fallback: Option<usize>,
+    catch_all: Option<Arc<dyn Handler>>,
+    require_service_name: bool,
+}
+
+/// Who takes a call.
+pub(super) enum Route<'a> {
+    /// A method.
+    Method(&'a Arc<MethodEntry>),
+    /// The handler for everything else.
+    CatchAll(&'a Arc<dyn Handler>),
+    /// The service has no such method: exception 1.
+    UnknownMethod,
+    /// There is no such service: exception 20.
+    UnknownService,
+}
+
+impl Router {
+    /// Checks that calls without a service name have one answer.
+    pub(super) fn new(
+        services: Vec<Service>,
+        catch_all: Option<Arc<dyn Handler>>,
+        require_service_name: bool,
+    ) -> Result<Router> {
+        let mut router = Router {
+            by_name: HashMap::new(),
+            fallback: None,
+            services,
+            catch_all,
+            require_service_name,
+        };
+        for (index, service) in router.services.iter().enumerate() {
+            if router.by_name.insert(service.name.as_bytes().into(), index).is_some() {
+                let why = format_args!("service {} is registered twice", service.name);
+                return Err(Error::invalid_argument("services", why));
+            }
+            if service.fallback && router.fallback.replace(index).is_some() {
+                return Err(Error::invalid_argument("services", "there are two fallback services"));
+            }
+        }
+        if router.services.is_empty() && router.catch_all.is_none() {
+            return Err(Error::invalid_argument("services", "the server has no service and no catch-all"));
+        }
+        router.check_conflicts()?;
+        Ok(router)
+    }
+
+    fn check_conflicts(&self) -> Result<()> {
+        if self.require_service_name {
+            return Ok(());
+        }
+        for (index, service) in self.services.iter().enumerate() {
+            for method in service.methods.keys() {
+                let again = self.services[index + 1..].iter().any(|other| other.methods.contains_key(method));
+                let settled = self.fallback.is_some_and(|at| self.services[at].methods.contains_key(method));
+                if again && !settled {
+                    let method = String::from_utf8_lossy(method);
+                    let why = format_args!(
+                        "method name [{method}] is conflicted between services but no fallback service is specified"
+                    );
+                    return Err(Error::invalid_argument("services", why));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds who takes a call for `method` of `service` (empty if the caller named none).
+    pub(super) fn route(&self, service: &[u8], method: &[u8]) -> Route<'_> {
+        let chosen = match (self.by_name.get(service), self.require_service_name) {
+            (Some(index), _) => Some(*index),
+            (None, true) => None,
+            (None, false) if service.is_empty() => self.first_with(method),
+            (None, false) => self.only_with(method),
+        };
+        match (chosen, &self.catch_all) {
+            (Some(index), catch_all) => match (self.services[index].methods.get(method), catch_all) {
+                (Some(entry), _) => Route::Method(entry),
+                (None, Some(handler)) => Route::CatchAll(handler),
+                (None, None) => Route::UnknownMethod,
+            },
+            (None, Some(handler)) => Route::CatchAll(handler),
+            (None, None) => Route::UnknownService,
+        }
+    }
+
+    /// Row 3: the fallback service, else the first that has the method.
+    fn first_with(&self, method: &[u8]) -> Option<usize> {
+        let has = |index: &usize| self.services[*index].methods.contains_key(method);
+        self.fallback.filter(has).or_else(|| (0..self.services.len()).find(has))
+    }
+
+    /// Rows 5 and 6: the only one that has the method; the fallback gets no preference.
+    fn only_with(&self, method: &[u8]) -> Option<usize> {
+        let mut having = (0..self.services.len()).filter(|i| self.services[*i].methods.contains_key(method));
+        having.next().filter(|_| having.next().is_none())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rpc::server::request::Request;
+    use crate::rpc::server::service::MethodOptions;
+
+    fn service(name: &str, methods: &[&str], fallback: bool) -> Service {
+        let mut service = Service::new(name).unwrap();
+        for method in methods {
+            service.add_method(method, MethodOptions::default(), Arc::new(|_: Request| {})).unwrap();
+        }
+        if fallback {
+            service.set_fallback();
+        }
+        service
+    }
+
+    fn two(fallback: bool, catch_all: bool, strict: bool) -> Router {
+        let services = vec![service("A", &["a", "both"], fallback), service("B", &["b", "both"], false)];
+        let handler: Arc<dyn Handler> = Arc::new(|_: Request| {});
+        Router::new(services, catch_all.then_some(handler), strict).unwrap()
+    }
+
+    fn found(router: &Router, service: &str, method: &str) -> String {
+        match router.route(service.as_bytes(), method.as_bytes()) {
+            Route::Method(entry) => format!("{}/{method}", String::from_utf8_lossy(&entry.service)),
+            Route::CatchAll(_) => "catch-all".into(),
+            Route::UnknownMethod => "unknown method".into(),
+            Route::UnknownService => "unknown service".into(),
+        }
+    }
+
+    #[test]
+    fn every_row_of_the_table() {
+        let router = two(true, false, false);
+        let rows = [
+            ("", "both", "A/both"),                // 3: fallback has it
+            ("", "b", "B/b"),                      // 3: else the first that has it
+            ("", "none", "unknown service"),       // 3: else row 7
+            ("B", "both", "B/both"),               // 4
+            ("B", "a", "unknown method"),          // 4: even if it lacks it
+            ("X", "b", "B/b"),                     // 5
+            ("X", "both", "unknown service"),      // 6: two have it
+            ("X", "none", "unknown service"),      // 6: none has it
+        ];
+        for (service, method, expected) in rows {
+            assert_eq!(found(&router, service, method), expected, "{service}/{method}");
+        }
+    }
+
+    #[test]
+    fn the_catch_all_takes_the_rest() {
+        let router = two(true, true, false);
+        for (service, method) in [("", "none"), ("B", "a"), ("X", "both"), ("X", "none")] {
+            assert_eq!(found(&router, service, method), "catch-all", "{service}/{method}");
+        }
+        assert_eq!(found(&router, "B", "b"), "B/b");
+    }
+
+    #[test]
+    fn strict_servers_take_exact_names_only() {
+        let router = two(false, false, true);
+        assert_eq!(found(&router, "B", "both"), "B/both");
+        for (service, method) in [("", "a"), ("X", "b")] {
+            assert_eq!(found(&router, service, method), "unknown service", "{service}/{method}");
+        }
+    }
+
+    #[test]
+    fn conflicts_are_found_at_the_start() {
+        let error = |services| Router::new(services, None, false).err().unwrap().to_string();
+        let conflict = error(vec![service("A", &["m"], false), service("B", &["m"], false)]);
+        assert!(conflict.contains("method name [m] is conflicted between services"), "{conflict}");
+        assert!(error(vec![service("A", &["m"], true), service("B", &[], true)]).contains("two fallback"));
+        assert!(error(vec![service("A", &[], false), service("A", &[], false)]).contains("registered twice"));
+        assert!(error(vec![]).contains("no service"));
+        let settled = vec![service("A", &["m"], false), service("B", &["m"], true)];
+        assert!(Router::new(settled, None, false).is_ok());
+    }
+}
