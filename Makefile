@@ -1,0 +1,60 @@
+# Every task is one target; people, the README and CI use the same ones. scripts/task does the work.
+
+PREFIX  ?= /usr/local
+DESTDIR ?=
+TASK    := @scripts/task
+
+.DEFAULT_GOAL := build
+.PHONY: build help demo test test-rust test-c test-install test-interop test-long \
+        header lint asan valgrind fuzz-smoke bench install clean
+
+build: ## the release library: target/release/libkrpc.so, libkrpc.so.0, libkrpc.a
+	$(TASK) build
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
+
+demo: ## the main job on real input
+	$(TASK) demo
+
+test: ## everything that CI runs
+	$(TASK) lint test-rust test-c test-install test-interop
+
+test-rust: ## unit and integration tests of the core
+	$(TASK) test-rust
+
+test-c: ## C programs and examples against the shared library, plain and under valgrind
+	$(TASK) test-c
+
+test-install: ## install, then build an outsider's program with pkg-config and CMake
+	$(TASK) test-install
+
+test-interop: ## against real peers
+	$(TASK) test-interop
+
+test-long: ## test, plus AddressSanitizer and longer fuzzing
+	$(TASK) lint test-rust test-c test-install test-interop asan fuzz-long
+
+header: ## write include/krpc.h and abi/*.txt anew after a change in src/capi
+	$(TASK) header
+
+lint: ## formatting, clippy, licences, shell and Go sources
+	$(TASK) lint
+
+asan: ## the C programs with AddressSanitizer and UBSan
+	$(TASK) asan
+
+valgrind: ## the C programs under valgrind only
+	$(TASK) valgrind
+
+fuzz-smoke: ## each fuzz target for three seconds
+	$(TASK) fuzz-smoke
+
+bench: ## speed, against the floor and real peers
+	$(TASK) bench
+
+install: ## into PREFIX (default /usr/local), below DESTDIR if set
+	@PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' scripts/task install
+
+clean: ## remove everything that was built
+	$(TASK) clean
