@@ -207,7 +207,12 @@ impl ConnTask {
                 self.flush(cx)?;
                 return Ok(Pause::Yield);
             }
-            if let Some(request) = self.proto.receive(&mut self.input, now)? {
+            let received = self.proto.receive(&mut self.input, now);
+            if received.is_err() {
+                // What was answered before is still the peer's.
+                self.flush(cx)?;
+            }
+            if let Some(request) = received? {
                 served += 1;
                 let responder = Responder { mailbox: Arc::clone(&self.mailbox), answered: false };
                 self.setup.dispatch.dispatch(request, responder);
