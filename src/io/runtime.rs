@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::Notify;
 
-use crate::base::log::{Level, Log};
+use crate::base::log::{self, Level, Log};
 use crate::base::{Code, Error, Result};
 use crate::io::thread::{self, Role};
 use crate::io::workers::Workers;
@@ -69,7 +69,7 @@ impl Runtime {
         if let Some(runtime) = shared.upgrade() {
             return Ok(runtime);
         }
-        let options = RuntimeOptions { log: Log::global(), ..RuntimeOptions::default() };
+        let options = RuntimeOptions { log: log::global(), ..RuntimeOptions::default() };
         let runtime = Runtime::start(&options)?;
         *shared = Arc::downgrade(&runtime);
         Ok(runtime)

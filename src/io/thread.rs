@@ -49,3 +49,11 @@ pub fn may_block() -> Result<()> {
         _ => Ok(()),
     }
 }
+
+/// Refuses to wait on a thread of the core for the core's threads to end.
+pub fn on_host_thread() -> Result<()> {
+    match role() {
+        Some(_) => Err(Error::new(Code::WouldDeadlock, "called on a thread of the library, which it would wait for")),
+        None => Ok(()),
+    }
+}

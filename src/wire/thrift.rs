@@ -2,11 +2,16 @@
 //! (codec.md §1, ttheader.md §4).
 
 pub mod binary;
+pub mod builder;
+pub mod cursor;
 pub mod exception;
 pub mod message;
+mod nesting;
 pub mod skip;
 
 pub use binary::{BinaryReader, BinaryWriter};
+pub use builder::Builder;
+pub use cursor::Cursor;
 pub use exception::ApplicationException;
 pub use message::{Envelope, MessageType};
 pub use skip::Skipper;

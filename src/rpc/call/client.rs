@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::base::{Code, Error, Limits, Message, Metainfo, Phase, Result};
+use crate::base::{Code, Error, Message, Metainfo, Phase, Result};
 use crate::io::sync::{Conn, Pool, PoolOptions, Sent, Stats};
 use crate::io::{Address, Bell, thread};
 use crate::proto::pingpong::{Request, Response};

@@ -25,6 +25,12 @@ impl<'a> BinaryReader<'a> {
         BinaryReader { rest: bytes, len: bytes.len(), depth_left: depth }
     }
 
+    /// A reader that goes on after `position` bytes, at most at the end.
+    pub fn resume(bytes: &'a [u8], position: usize, depth: u8) -> BinaryReader<'a> {
+        let rest = bytes.get(position..).unwrap_or_default();
+        BinaryReader { rest, len: bytes.len(), depth_left: depth }
+    }
+
     /// Bytes read so far.
     pub fn position(&self) -> usize {
         self.len - self.rest.len()
@@ -263,6 +269,11 @@ impl<'a> BinaryWriter<'a> {
         self.write_count(value.len())?;
         self.out.put_slice(value);
         Ok(())
+    }
+
+    /// A value that is encoded already.
+    pub fn write_encoded(&mut self, value: &[u8]) {
+        self.out.put_slice(value);
     }
 
     /// A field's type and id; its value follows.
