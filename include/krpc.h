@@ -174,6 +174,29 @@ typedef int32_t krpc_phase;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
+/** How much a log line matters. */
+enum krpc_log_level
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    /** Something failed that nobody else reports, such as a panic inside the library. */
+    KRPC_LOG_LEVEL_ERROR = 1,
+    /** A peer misbehaved, or a limit was hit. */
+    KRPC_LOG_LEVEL_WARN = 2,
+    /** Start and end of servers and runtimes. */
+    KRPC_LOG_LEVEL_INFO = 3,
+    /** Single connections and calls. */
+    KRPC_LOG_LEVEL_DEBUG = 4,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum krpc_log_level krpc_log_level;
+#else
+typedef int32_t krpc_log_level;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
 /** How a message's bytes are encoded. An open number: other values pass through unchanged. */
 enum krpc_encoding
 #if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
@@ -199,6 +222,48 @@ typedef int32_t krpc_encoding;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
+/** How far a pair travels. If A calls B, and B calls C while it answers A: */
+enum krpc_metainfo_kind
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    /** From A to B, where it arrives as UPSTREAM; C does not see it. */
+    KRPC_METAINFO_KIND_TRANSIENT = 1,
+    /** From A to B, and from there to C and every service below. */
+    KRPC_METAINFO_KIND_PERSISTENT = 2,
+    /** From B's handler back to A, beside the reply; no further. */
+    KRPC_METAINFO_KIND_BACKWARD = 3,
+    /** What arrived in B as TRANSIENT: readable there, never sent on. */
+    KRPC_METAINFO_KIND_UPSTREAM = 4,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum krpc_metainfo_kind krpc_metainfo_kind;
+#else
+typedef int32_t krpc_metainfo_kind;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/** How a report is written. */
+enum krpc_report_format
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    /** One line for people, e.g. "3 live handles: 2 message, 1 reply". */
+    KRPC_REPORT_FORMAT_TEXT = 1,
+    /** A JSON object with the live and created handles of every type. */
+    KRPC_REPORT_FORMAT_JSON = 2,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum krpc_report_format krpc_report_format;
+#else
+typedef int32_t krpc_report_format;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
 /**
  * A failure: status, text, phase, peer, method, and what the peer said. Immutable.
  *
@@ -217,6 +282,15 @@ typedef struct krpc_error krpc_error;
 typedef struct krpc_message krpc_message;
 
 /**
+ * Key-value pairs that travel beside a call. A key is unique within its kind; keys and values are text
+ * that passes unchanged. Only TTHeader carries them: framed and buffered connections drop them.
+ *
+ * Make one with `krpc_metainfo_new` to send it; those of requests and replies are borrowed and read
+ * only. Free an owned one with `krpc_metainfo_free`.
+ */
+typedef struct krpc_metainfo krpc_metainfo;
+
+/**
  * A view of text: pointer and length in bytes, not NUL-terminated. NULL with length 0 is the empty
  * string. Text that the library makes is UTF-8; text of peers passes unchanged.
  */
@@ -227,6 +301,25 @@ typedef struct krpc_str {
     size_t len;
 } krpc_str;
 
+/**
+ * Takes a log line. `target`: the part of the library that speaks. `text`: UTF-8, without a final
+ * newline. Both views are valid during the call only.
+ *
+ * Called on any thread, on several at once, never with a lock of the library held. Must not block; may
+ * call functions of the library that don't.
+ */
+typedef void (*krpc_log_fn)(void *user_data,
+                            krpc_log_level level,
+                            krpc_str target,
+                            krpc_str text);
+
+/**
+ * Releases what the host lent: memory behind a message, or the state of a callback. Called exactly
+ * once, on any thread, with the `user_data` given beside it; also if the function it was given to
+ * fails. Nothing uses `user_data` afterwards. Must not block.
+ */
+typedef void (*krpc_destroy_fn)(void *user_data);
+
 /** A view of bytes. NULL with length 0 is legal. */
 typedef struct krpc_bytes {
     /** First byte; may be NULL if `len` is 0. */
@@ -234,12 +327,6 @@ typedef struct krpc_bytes {
     /** Length in bytes. */
     size_t len;
 } krpc_bytes;
-
-/**
- * Releases memory that the host lent to a message. Called exactly once, on any thread, when the last
- * reference is gone, with the `user_data` given beside it. Must not block.
- */
-typedef void (*krpc_destroy_fn)(void *user_data);
 
 #ifdef __cplusplus
 extern "C" {
@@ -368,6 +455,26 @@ const krpc_error *krpc_error_cause(const krpc_error *error);
  */
 void krpc_error_free(krpc_error *error);
 
+/* ---- The process-wide log callback ------------------------------------------------------- */
+
+/**
+ * Sets the function that takes the library's log lines, for the whole process. It replaces the one set
+ * before; NULL removes that. Without one nothing is logged: the library itself never prints.
+ *
+ * `level`: a `krpc_log_level`; lines that matter less are not even formatted. Ignored if `callback` is
+ * NULL. `destroy` (optional): called once with `user_data` when `callback` has been replaced or removed
+ * and its last call has returned; before this function returns, if it fails or `callback` is NULL. A
+ * call that is under way on another thread may end after its replacement: wait for `destroy` before you
+ * free what the callback uses.
+ *
+ * Thread: any thread. Errors: INVALID_ARGUMENT; then the function set before stays. Since: 0.1.
+ */
+krpc_status krpc_log_set(int32_t level,
+                         krpc_log_fn callback,
+                         void *user_data,
+                         krpc_destroy_fn destroy,
+                         krpc_error **error);
+
 /* ---- krpc_message: immutable bytes and their encoding ------------------------------------ */
 
 /**
@@ -468,6 +575,100 @@ krpc_bytes krpc_message_bytes(const krpc_message *message);
  * Thread: any thread, once. Errors: none. Since: 0.1.
  */
 void krpc_message_free(krpc_message *message);
+
+/* ---- krpc_metainfo: key-value pairs that travel beside a call ---------------------------- */
+
+/**
+ * An empty set of pairs, owned by the caller.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+krpc_metainfo *krpc_metainfo_new(void);
+
+/**
+ * Sets a pair; replaces the value of a key that is there already.
+ *
+ * `kind`: a `krpc_metainfo_kind`. `key`: not empty. `value`: may be empty, but receivers ignore pairs
+ * with an empty value. Both are copied.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT; then nothing has changed. Since: 0.1.
+ */
+krpc_status krpc_metainfo_set(krpc_metainfo *metainfo,
+                              int32_t kind,
+                              krpc_str key,
+                              krpc_str value,
+                              krpc_error **error);
+
+/**
+ * The value of a key.
+ *
+ * `kind`: a `krpc_metainfo_kind`. `key`: borrowed for the call. `value` (optional): borrowed from
+ * `metainfo`, valid until it is changed or freed.
+ * Returns false, and sets an empty value, if there is no such pair.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+bool krpc_metainfo_get(const krpc_metainfo *metainfo,
+                       int32_t kind,
+                       krpc_str key,
+                       krpc_str *value);
+
+/**
+ * Number of pairs, of all kinds. 0 if `metainfo` is NULL.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+size_t krpc_metainfo_count(const krpc_metainfo *metainfo);
+
+/**
+ * One pair, in the order they were set or received, 0 ≤ `index` < `krpc_metainfo_count`.
+ *
+ * `kind` (optional): receives a `krpc_metainfo_kind`. `key` and `value` (both optional): borrowed from
+ * `metainfo`, valid until it is changed or freed.
+ * Returns false, and sets 0 and empty, if there is no such pair.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+bool krpc_metainfo_at(const krpc_metainfo *metainfo,
+                      size_t index,
+                      int32_t *kind,
+                      krpc_str *key,
+                      krpc_str *value);
+
+/**
+ * The same pairs in a set of their own, owned by the caller: for passing on, or keeping, what is
+ * borrowed. NULL if `metainfo` is NULL.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+krpc_metainfo *krpc_metainfo_copy(const krpc_metainfo *metainfo);
+
+/**
+ * Frees metainfo that you own. NULL is fine.
+ *
+ * Thread: any thread, once. Errors: none. Since: 0.1.
+ */
+void krpc_metainfo_free(krpc_metainfo *metainfo);
+
+/* ---- What the library knows about itself: live handles, for leak checks and operators ---- */
+
+/**
+ * Number of handles that you own now, over the whole process. 0 at the end of a program that frees all.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+size_t krpc_live_handles(void);
+
+/**
+ * A report on the handles of the whole process, not counting the returned message itself.
+ *
+ * `format`: a `krpc_report_format`. The message's encoding is `KRPC_ENCODING_RAW` for text,
+ * `KRPC_ENCODING_JSON` for JSON; read it with `krpc_message_bytes`.
+ * Returns an owned message, or NULL and an error.
+ *
+ * Thread: any thread. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_message *krpc_report(int32_t format, krpc_error **error);
 
 /* ---- The status numbers of C, one for each row of the core's error table ----------------- */
 
