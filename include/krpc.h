@@ -264,6 +264,47 @@ typedef int32_t krpc_report_format;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
+/** Type of a Thrift value, as on the wire. Other numbers are not types. */
+enum krpc_type
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    /** No type: ends a struct; stands for the element type of an empty container that names none. */
+    KRPC_TYPE_STOP = 0,
+    /** What some servers answer for `void`. Can be skipped, not written. */
+    KRPC_TYPE_VOID = 1,
+    /** A bool. */
+    KRPC_TYPE_BOOL = 2,
+    /** An i8 (`byte`). */
+    KRPC_TYPE_I8 = 3,
+    /** A double. */
+    KRPC_TYPE_DOUBLE = 4,
+    /** An i16. */
+    KRPC_TYPE_I16 = 6,
+    /** An i32, or an enum. */
+    KRPC_TYPE_I32 = 8,
+    /** An i64. */
+    KRPC_TYPE_I64 = 10,
+    /** A string or binary. */
+    KRPC_TYPE_STRING = 11,
+    /** A struct, union or exception. */
+    KRPC_TYPE_STRUCT = 12,
+    /** A map. */
+    KRPC_TYPE_MAP = 13,
+    /** A set. */
+    KRPC_TYPE_SET = 14,
+    /** A list. */
+    KRPC_TYPE_LIST = 15,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum krpc_type krpc_type;
+#else
+typedef int32_t krpc_type;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
 /**
  * A failure: status, text, phase, peer, method, and what the peer said. Immutable.
  *
@@ -289,6 +330,30 @@ typedef struct krpc_message krpc_message;
  * only. Free an owned one with `krpc_metainfo_free`.
  */
 typedef struct krpc_metainfo krpc_metainfo;
+
+/**
+ * Builds a message: one struct in Thrift Binary.
+ *
+ * The outermost struct is open from the start; `krpc_writer_finish` ends it. A field is announced with
+ * `krpc_writer_field`, then its value follows; `krpc_writer_field_i32` and its sisters do both. A list,
+ * set or map says its count first and ends by itself with its last element. A struct that is a value is
+ * begun and ended.
+ *
+ * Every step is checked: type, order, count, depth (64). The first failure sticks, so that the status
+ * of single steps may be ignored: `krpc_writer_finish` reports it, with the field it was in.
+ *
+ * ```c
+ * krpc_writer *w = krpc_writer_new(KRPC_ENCODING_THRIFT_BINARY, NULL);
+ * krpc_writer_field_struct_begin(w, 1);                    // argument 1: Message
+ * krpc_writer_field_string(w, 1, KRPC_STR("hi"));          //   1: string text
+ * krpc_writer_field_list(w, 3, KRPC_TYPE_I32, 2);          //   3: list<i32> marks
+ * krpc_writer_i32(w, 7);
+ * krpc_writer_i32(w, 8);
+ * krpc_writer_struct_end(w);
+ * krpc_message *args = krpc_writer_finish(w, &error);      // consumes w
+ * ```
+ */
+typedef struct krpc_writer krpc_writer;
 
 /**
  * A view of text: pointer and length in bytes, not NUL-terminated. NULL with length 0 is the empty
@@ -718,6 +783,278 @@ uint32_t krpc_abi_version(void);
  * Thread: any thread. Errors: none. Since: 0.1.
  */
 bool krpc_has_feature(krpc_str name);
+
+/* ---- krpc_writer: builds a message in Thrift Binary, value by value ---------------------- */
+
+/**
+ * A writer whose outermost struct has no fields yet.
+ *
+ * `encoding`: `KRPC_ENCODING_THRIFT_BINARY`; no other is supported yet.
+ * Returns an owned writer, or NULL and an error.
+ *
+ * Thread: any thread. Errors: UNSUPPORTED. Since: 0.1.
+ */
+krpc_writer *krpc_writer_new(int32_t encoding, krpc_error **error);
+
+/**
+ * Announces a field of the current struct; its value must follow.
+ *
+ * `id`: as in the IDL; ids are not checked for being used twice. `type`: a `krpc_type`.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT, INVALID_STATE; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_field(krpc_writer *writer, int16_t id, int32_t type);
+
+/**
+ * Writes a bool, as a value.
+ *
+ * Thread: one at a time. Errors: INVALID_STATE, TYPE_MISMATCH, ENCODE_FAILED; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_bool(krpc_writer *writer,
+                             bool value);
+
+/**
+ * Writes an i8, as a value.
+ *
+ * Thread: one at a time. Errors: INVALID_STATE, TYPE_MISMATCH, ENCODE_FAILED; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_i8(krpc_writer *writer,
+                           int8_t value);
+
+/**
+ * Writes an i16, as a value.
+ *
+ * Thread: one at a time. Errors: INVALID_STATE, TYPE_MISMATCH, ENCODE_FAILED; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_i16(krpc_writer *writer,
+                            int16_t value);
+
+/**
+ * Writes an i32, or an enum's number, as a value.
+ *
+ * Thread: one at a time. Errors: INVALID_STATE, TYPE_MISMATCH, ENCODE_FAILED; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_i32(krpc_writer *writer,
+                            int32_t value);
+
+/**
+ * Writes an i64, as a value.
+ *
+ * Thread: one at a time. Errors: INVALID_STATE, TYPE_MISMATCH, ENCODE_FAILED; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_i64(krpc_writer *writer,
+                            int64_t value);
+
+/**
+ * Writes a double, as a value.
+ *
+ * Thread: one at a time. Errors: INVALID_STATE, TYPE_MISMATCH, ENCODE_FAILED; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_double(krpc_writer *writer,
+                               double value);
+
+/**
+ * Writes text, which is copied and not checked for being UTF-8, as a value.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT, INVALID_STATE, TYPE_MISMATCH,
+ * ENCODE_FAILED if no frame could carry it; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_string(krpc_writer *writer, krpc_str value);
+
+/**
+ * Writes bytes, which are copied, as a value.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT, INVALID_STATE, TYPE_MISMATCH,
+ * ENCODE_FAILED if no frame could carry it; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_binary(krpc_writer *writer, krpc_bytes value);
+
+/**
+ * Begins a list as a value: `count` elements of one type must follow.
+ *
+ * `element_type`: a `krpc_type`.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT, INVALID_STATE, TYPE_MISMATCH,
+ * CODEC_LIMIT, ENCODE_FAILED; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_list(krpc_writer *writer, int32_t element_type, size_t count);
+
+/**
+ * Begins a set as a value: `count` elements of one type must follow. They are not compared.
+ *
+ * `element_type`: a `krpc_type`.
+ *
+ * Thread: one at a time. Errors: as `krpc_writer_list`; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_set(krpc_writer *writer, int32_t element_type, size_t count);
+
+/**
+ * Begins a map as a value: `count` pairs must follow, each a key and then its value. Keys are not
+ * compared.
+ *
+ * `key_type` and `value_type`: a `krpc_type` each.
+ *
+ * Thread: one at a time. Errors: as `krpc_writer_list`; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_map(krpc_writer *writer,
+                            int32_t key_type,
+                            int32_t value_type,
+                            size_t count);
+
+/**
+ * Begins a struct as a value: its fields follow, up to `krpc_writer_struct_end`.
+ *
+ * Thread: one at a time. Errors: INVALID_STATE, TYPE_MISMATCH, CODEC_LIMIT; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_struct_begin(krpc_writer *writer);
+
+/**
+ * Ends the struct begun last. Not for the outermost struct, which `krpc_writer_finish` ends.
+ *
+ * Thread: one at a time. Errors: INVALID_STATE, ENCODE_FAILED; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_struct_end(krpc_writer *writer);
+
+/**
+ * Writes the struct that is in a message as a value, e.g. one that `krpc_reader_struct` gave.
+ *
+ * `message`: one struct in Thrift Binary, which is checked and copied.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT, INVALID_STATE, TYPE_MISMATCH,
+ * UNSUPPORTED for other encodings, MALFORMED, CODEC_LIMIT, ENCODE_FAILED; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_struct(krpc_writer *writer, const krpc_message *message);
+
+/**
+ * `krpc_writer_field` and `krpc_writer_bool`.
+ *
+ * Thread: one at a time. Errors: those of both; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_field_bool(krpc_writer *writer, int16_t id, bool value);
+
+/**
+ * `krpc_writer_field` and `krpc_writer_i8`.
+ *
+ * Thread: one at a time. Errors: those of both; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_field_i8(krpc_writer *writer, int16_t id, int8_t value);
+
+/**
+ * `krpc_writer_field` and `krpc_writer_i16`.
+ *
+ * Thread: one at a time. Errors: those of both; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_field_i16(krpc_writer *writer, int16_t id, int16_t value);
+
+/**
+ * `krpc_writer_field` and `krpc_writer_i32`.
+ *
+ * Thread: one at a time. Errors: those of both; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_field_i32(krpc_writer *writer, int16_t id, int32_t value);
+
+/**
+ * `krpc_writer_field` and `krpc_writer_i64`.
+ *
+ * Thread: one at a time. Errors: those of both; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_field_i64(krpc_writer *writer, int16_t id, int64_t value);
+
+/**
+ * `krpc_writer_field` and `krpc_writer_double`.
+ *
+ * Thread: one at a time. Errors: those of both; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_field_double(krpc_writer *writer, int16_t id, double value);
+
+/**
+ * `krpc_writer_field` and `krpc_writer_string`.
+ *
+ * Thread: one at a time. Errors: those of both; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_field_string(krpc_writer *writer, int16_t id, krpc_str value);
+
+/**
+ * `krpc_writer_field` and `krpc_writer_binary`.
+ *
+ * Thread: one at a time. Errors: those of both; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_field_binary(krpc_writer *writer,
+                                     int16_t id,
+                                     krpc_bytes value);
+
+/**
+ * `krpc_writer_field` and `krpc_writer_list`.
+ *
+ * Thread: one at a time. Errors: those of both; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_field_list(krpc_writer *writer,
+                                   int16_t id,
+                                   int32_t element_type,
+                                   size_t count);
+
+/**
+ * `krpc_writer_field` and `krpc_writer_set`.
+ *
+ * Thread: one at a time. Errors: those of both; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_field_set(krpc_writer *writer,
+                                  int16_t id,
+                                  int32_t element_type,
+                                  size_t count);
+
+/**
+ * `krpc_writer_field` and `krpc_writer_map`.
+ *
+ * Thread: one at a time. Errors: those of both; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_field_map(krpc_writer *writer,
+                                  int16_t id,
+                                  int32_t key_type,
+                                  int32_t value_type,
+                                  size_t count);
+
+/**
+ * `krpc_writer_field` and `krpc_writer_struct_begin`. `krpc_writer_struct_end` ends it.
+ *
+ * Thread: one at a time. Errors: those of both; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_field_struct_begin(krpc_writer *writer, int16_t id);
+
+/**
+ * `krpc_writer_field` and `krpc_writer_struct`.
+ *
+ * Thread: one at a time. Errors: those of both; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_field_struct(krpc_writer *writer,
+                                     int16_t id,
+                                     const krpc_message *message);
+
+/**
+ * The status of the first failure; `KRPC_OK` while there is none. INVALID_ARGUMENT if `writer` is NULL.
+ *
+ * Thread: one at a time. Errors: none. Since: 0.1.
+ */
+krpc_status krpc_writer_status(const krpc_writer *writer);
+
+/**
+ * Ends the outermost struct and makes the message.
+ *
+ * `writer`: taken. Returns an owned message, or NULL and an error: the first failure of any step, or
+ * what is still missing.
+ *
+ * Thread: one at a time, once. Errors: INVALID_ARGUMENT, INVALID_STATE, TYPE_MISMATCH, CODEC_LIMIT,
+ * ENCODE_FAILED. Since: 0.1.
+ */
+krpc_message *krpc_writer_finish(krpc_writer *writer,
+                                 krpc_error **error);
+
+/**
+ * Frees a writer whose message is not wanted. NULL is fine.
+ *
+ * Thread: any thread, once. Errors: none. Since: 0.1.
+ */
+void krpc_writer_free(krpc_writer *writer);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -19,3 +19,4 @@ pub mod report;
 pub mod status;
 pub mod types;
 pub mod version;
+pub mod writer;
