@@ -332,6 +332,38 @@ typedef struct krpc_message krpc_message;
 typedef struct krpc_metainfo krpc_metainfo;
 
 /**
+ * Reads a message: one struct in Thrift Binary, in the order of its bytes.
+ *
+ * The outermost struct is open from the start. `krpc_reader_field` goes from field to field and skips
+ * the value of one that was not read. A list, set or map tells its count, and ends by itself with its
+ * last element. A struct that is a value is begun and ended.
+ *
+ * Every step is checked: against the types that the bytes announce, the end of the message, and depth
+ * 64. A count is never larger than the bytes that are left, so loops over it end soon even if a peer
+ * lies. The first failure sticks: later steps fail with it, `krpc_reader_field` returns false, counts
+ * are 0; so the status of single steps may be ignored, and `krpc_reader_end` reports it. Outputs of a
+ * step that fails are 0, false or empty.
+ *
+ * Strings are views. They live as long as the reader; if the message has one segment, as every received
+ * one has, also as long as the message.
+ *
+ * ```c
+ * krpc_reader *r = krpc_reader_new(message, &error);
+ * int16_t id;
+ * int32_t type;
+ * while (krpc_reader_field(r, &id, &type)) {
+ *     switch (id) {                                         // fields not named here are skipped
+ *     case 1: krpc_reader_string(r, &text); break;
+ *     case 2: krpc_reader_i64(r, &at_ms); break;
+ *     }
+ * }
+ * krpc_status status = krpc_reader_end(r, &error);          // the first failure, if any
+ * krpc_reader_free(r);                                      // text ends here
+ * ```
+ */
+typedef struct krpc_reader krpc_reader;
+
+/**
  * Builds a message: one struct in Thrift Binary.
  *
  * The outermost struct is open from the start; `krpc_writer_finish` ends it. A field is announced with
@@ -714,6 +746,206 @@ krpc_metainfo *krpc_metainfo_copy(const krpc_metainfo *metainfo);
  * Thread: any thread, once. Errors: none. Since: 0.1.
  */
 void krpc_metainfo_free(krpc_metainfo *metainfo);
+
+/* ---- krpc_reader: reads a message in Thrift Binary, value by value ----------------------- */
+
+/**
+ * A reader at the start of a message, which it retains. A message of several segments is joined, by one
+ * copy.
+ *
+ * Returns an owned reader, or NULL and an error.
+ *
+ * Thread: any thread. Errors: INVALID_ARGUMENT, UNSUPPORTED if the message is not Thrift Binary.
+ * Since: 0.1.
+ */
+krpc_reader *krpc_reader_new(const krpc_message *message,
+                             krpc_error **error);
+
+/**
+ * Goes on to the next field of the current struct.
+ *
+ * `id` and `type` (both optional): the field's id, and its `krpc_type`.
+ * Returns false, and sets both 0, at the end of the struct, and if a step has failed.
+ *
+ * Thread: one at a time. Errors: INVALID_STATE inside a container, MALFORMED, CODEC_LIMIT; they stick.
+ * Since: 0.1.
+ */
+bool krpc_reader_field(krpc_reader *reader,
+                       int16_t *id,
+                       int32_t *type);
+
+/**
+ * Goes on to the next field with this id, and skips those before it. Fields that have passed are not
+ * found again: fields may come in any order, so look for several with `krpc_reader_field`.
+ *
+ * `type` (optional): its `krpc_type`.
+ * Returns false, and sets 0, if the struct ends before, and if a step has failed.
+ *
+ * Thread: one at a time. Errors: as `krpc_reader_field`; they stick. Since: 0.1.
+ */
+bool krpc_reader_find(krpc_reader *reader,
+                      int16_t id,
+                      int32_t *type);
+
+/**
+ * Reads a bool. Only byte 1 is true.
+ *
+ * Thread: one at a time. Errors: INVALID_STATE, TYPE_MISMATCH, MALFORMED; they stick. Since: 0.1.
+ */
+krpc_status krpc_reader_bool(krpc_reader *reader, bool *value);
+
+/**
+ * Reads an i8.
+ *
+ * Thread: one at a time. Errors: INVALID_STATE, TYPE_MISMATCH, MALFORMED; they stick. Since: 0.1.
+ */
+krpc_status krpc_reader_i8(krpc_reader *reader, int8_t *value);
+
+/**
+ * Reads an i16.
+ *
+ * Thread: one at a time. Errors: INVALID_STATE, TYPE_MISMATCH, MALFORMED; they stick. Since: 0.1.
+ */
+krpc_status krpc_reader_i16(krpc_reader *reader, int16_t *value);
+
+/**
+ * Reads an i32, or an enum's number.
+ *
+ * Thread: one at a time. Errors: INVALID_STATE, TYPE_MISMATCH, MALFORMED; they stick. Since: 0.1.
+ */
+krpc_status krpc_reader_i32(krpc_reader *reader, int32_t *value);
+
+/**
+ * Reads an i64.
+ *
+ * Thread: one at a time. Errors: INVALID_STATE, TYPE_MISMATCH, MALFORMED; they stick. Since: 0.1.
+ */
+krpc_status krpc_reader_i64(krpc_reader *reader, int64_t *value);
+
+/**
+ * Reads a double.
+ *
+ * Thread: one at a time. Errors: INVALID_STATE, TYPE_MISMATCH, MALFORMED; they stick. Since: 0.1.
+ */
+krpc_status krpc_reader_double(krpc_reader *reader, double *value);
+
+/**
+ * Reads text, which need not be UTF-8.
+ *
+ * `value` (optional): borrowed from `reader`.
+ *
+ * Thread: one at a time. Errors: INVALID_STATE, TYPE_MISMATCH, MALFORMED; they stick. Since: 0.1.
+ */
+krpc_status krpc_reader_string(krpc_reader *reader, krpc_str *value);
+
+/**
+ * Reads bytes.
+ *
+ * `value` (optional): borrowed from `reader`.
+ *
+ * Thread: one at a time. Errors: INVALID_STATE, TYPE_MISMATCH, MALFORMED; they stick. Since: 0.1.
+ */
+krpc_status krpc_reader_binary(krpc_reader *reader, krpc_bytes *value);
+
+/**
+ * Opens a list: its elements follow, `count` of them.
+ *
+ * `element_type` (optional): a `krpc_type`; means nothing if the list is empty. `count` (optional).
+ *
+ * Thread: one at a time. Errors: INVALID_STATE, TYPE_MISMATCH, MALFORMED, CODEC_LIMIT; they stick.
+ * Since: 0.1.
+ */
+krpc_status krpc_reader_list(krpc_reader *reader, int32_t *element_type, size_t *count);
+
+/**
+ * Opens a set: its elements follow, `count` of them.
+ *
+ * `element_type` (optional): a `krpc_type`; means nothing if the set is empty. `count` (optional).
+ *
+ * Thread: one at a time. Errors: INVALID_STATE, TYPE_MISMATCH, MALFORMED, CODEC_LIMIT; they stick.
+ * Since: 0.1.
+ */
+krpc_status krpc_reader_set(krpc_reader *reader, int32_t *element_type, size_t *count);
+
+/**
+ * Opens a map: its pairs follow, `count` of them, each a key and then its value.
+ *
+ * `key_type` and `value_type` (both optional): a `krpc_type` each; mean nothing if the map is empty.
+ * `count` (optional).
+ *
+ * Thread: one at a time. Errors: INVALID_STATE, TYPE_MISMATCH, MALFORMED, CODEC_LIMIT; they stick.
+ * Since: 0.1.
+ */
+krpc_status krpc_reader_map(krpc_reader *reader,
+                            int32_t *key_type,
+                            int32_t *value_type,
+                            size_t *count);
+
+/**
+ * Opens a struct that is a value: its fields follow.
+ *
+ * Thread: one at a time. Errors: INVALID_STATE, TYPE_MISMATCH, CODEC_LIMIT; they stick. Since: 0.1.
+ */
+krpc_status krpc_reader_struct_begin(krpc_reader *reader);
+
+/**
+ * Leaves the struct opened last; fields that were not read are skipped. Not for the outermost struct.
+ *
+ * Thread: one at a time. Errors: INVALID_STATE, MALFORMED, CODEC_LIMIT; they stick. Since: 0.1.
+ */
+krpc_status krpc_reader_struct_end(krpc_reader *reader);
+
+/**
+ * Reads a whole struct that is a value as a message of its own, which shares the bytes: to keep it, to
+ * pass it on with `krpc_writer_struct`, or to read it with a reader of its own.
+ *
+ * `message`: receives an owned message; NULL on failure.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT, INVALID_STATE, TYPE_MISMATCH, MALFORMED,
+ * CODEC_LIMIT; they stick. Since: 0.1.
+ */
+krpc_status krpc_reader_struct(krpc_reader *reader,
+                               krpc_message **message);
+
+/**
+ * Skips the value that is due: of the current field, or the next element, key or value of a container.
+ *
+ * Thread: one at a time. Errors: INVALID_STATE, MALFORMED, CODEC_LIMIT; they stick. Since: 0.1.
+ */
+krpc_status krpc_reader_skip(krpc_reader *reader);
+
+/**
+ * The status of the first failure; `KRPC_OK` while there is none. INVALID_ARGUMENT if `reader` is NULL.
+ *
+ * Thread: one at a time. Errors: none. Since: 0.1.
+ */
+krpc_status krpc_reader_status(const krpc_reader *reader);
+
+/**
+ * The first failure, with the field and the byte it was at; NULL while there is none. Borrowed from
+ * `reader`.
+ *
+ * Thread: one at a time. Errors: none. Since: 0.1.
+ */
+const krpc_error *krpc_reader_error(krpc_reader *reader);
+
+/**
+ * Checks that the message was well-formed to its end: skips what was not read of the outermost struct,
+ * and fails if a nested struct or container was left unfinished or if anything comes after the struct.
+ * The reader and its views stay.
+ *
+ * Thread: one at a time. Errors: the first failure of any step; INVALID_ARGUMENT, INVALID_STATE,
+ * MALFORMED, CODEC_LIMIT. Since: 0.1.
+ */
+krpc_status krpc_reader_end(krpc_reader *reader,
+                            krpc_error **error);
+
+/**
+ * Frees a reader, and with it the views it gave. NULL is fine.
+ *
+ * Thread: any thread, once. Errors: none. Since: 0.1.
+ */
+void krpc_reader_free(krpc_reader *reader);
 
 /* ---- What the library knows about itself: live handles, for leak checks and operators ---- */
 

@@ -15,6 +15,7 @@ mod handle;
 pub mod log;
 pub mod message;
 pub mod metainfo;
+pub mod reader;
 pub mod report;
 pub mod status;
 pub mod types;
