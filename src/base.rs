@@ -2,12 +2,15 @@
 //! No I/O, no clock, no runtime.
 
 pub mod error;
+pub mod json;
 pub mod limits;
 pub mod log;
 pub mod message;
 pub mod metainfo;
+mod pairs;
 
 pub use error::{Biz, Code, Error, Phase, Remote, Result};
 pub use limits::Limits;
 pub use message::{Encoding, Message};
 pub use metainfo::{Metainfo, MetainfoKind};
+pub(crate) use pairs::last_wins;

@@ -8,6 +8,8 @@
 // NULL, or valid for its type and alive during the call. A Rust "Safety" section would repeat that.
 #![allow(clippy::missing_safety_doc)]
 
+pub mod client;
+pub mod client_options;
 pub mod error;
 pub mod foreign;
 mod guard;
@@ -15,8 +17,15 @@ mod handle;
 pub mod log;
 pub mod message;
 pub mod metainfo;
+pub mod method;
 pub mod reader;
+pub mod reply;
 pub mod report;
+pub mod request;
+pub mod runtime;
+pub mod server;
+pub mod server_options;
+pub mod service;
 pub mod status;
 pub mod types;
 pub mod version;

@@ -19,7 +19,17 @@
 )]
 
 mod be;
+pub mod biz;
+pub mod detect;
+pub mod frame;
+pub mod keys;
+pub mod kitex_protobuf;
+pub mod mesh;
+pub mod metainfo;
 pub mod outbuf;
 pub mod thrift;
+pub mod ttheader;
 
+pub use frame::{Decoder, Inbound, Layout, Outbound, Payload};
 pub use outbuf::OutBuf;
+pub use ttheader::{Header, HeaderWriter};

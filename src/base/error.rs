@@ -10,7 +10,7 @@ use bytes::Bytes;
 use crate::base::message::Message;
 
 /// Shorthand for results whose failure is an [`Error`].
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 macro_rules! error_table {
     ($($(#[doc = $doc:literal])+ $variant:ident = $number:literal, $name:literal, retryable: $retryable:literal;)+) => {

@@ -2,6 +2,8 @@
 
 use bytes::Bytes;
 
+use crate::base::last_wins;
+
 /// How far a pair travels.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[repr(i32)]
@@ -60,6 +62,12 @@ impl Metainfo {
         self.entries.iter().map(|(kind, key, value)| (*kind, key, value))
     }
 
+    /// The pairs that go back to a caller.
+    pub fn backward(&self) -> Vec<(Bytes, Bytes)> {
+        let backward = self.entries.iter().filter(|(kind, ..)| *kind == MetainfoKind::Backward);
+        backward.map(|(_, key, value)| (key.clone(), value.clone())).collect()
+    }
+
     /// The pair at a position, 0 ≤ `index` < [`Metainfo::len`].
     pub fn at(&self, index: usize) -> Option<(MetainfoKind, &Bytes, &Bytes)> {
         self.entries.get(index).map(|(kind, key, value)| (*kind, key, value))
@@ -73,6 +81,17 @@ impl Metainfo {
     /// Whether there are no pairs.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
+    }
+}
+
+/// Collects pairs; the last value of a key wins. For what a peer sent: unlike many calls of
+/// [`Metainfo::set`] it is linear in time.
+impl FromIterator<(MetainfoKind, Bytes, Bytes)> for Metainfo {
+    fn from_iter<T: IntoIterator<Item = (MetainfoKind, Bytes, Bytes)>>(pairs: T) -> Metainfo {
+        let pairs = pairs.into_iter().map(|(kind, key, value)| ((kind, key), value));
+        Metainfo {
+            entries: last_wins(pairs).into_iter().map(|((kind, key), value)| (kind, key, value)).collect(),
+        }
     }
 }
 
@@ -90,5 +109,7 @@ mod tests {
         assert_eq!(map.get(MetainfoKind::Transient, b"k").unwrap(), "3");
         assert_eq!(map.get(MetainfoKind::Persistent, b"k").unwrap(), "2");
         assert_eq!(map.get(MetainfoKind::Backward, b"k"), None);
+        let owned = |(kind, key, value): (MetainfoKind, &Bytes, &Bytes)| (kind, key.clone(), value.clone());
+        assert_eq!(map.iter().chain(map.iter()).map(owned).collect::<Metainfo>(), map);
     }
 }

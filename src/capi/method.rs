@@ -1,9 +1,11 @@
 //! `krpc_method`: a method that is called often, prepared once.
 
+use crate::base::Error;
 use crate::capi::client::krpc_client;
 use crate::capi::error::krpc_error;
 use crate::capi::guard::{guard_new, guard_or};
 use crate::capi::handle::{self, Opaque};
+use crate::capi::service::KRPC_METHOD_FLAG_ONEWAY;
 use crate::capi::types::krpc_str;
 use crate::observe::handles::Kind;
 use crate::rpc::call::Method;
@@ -19,13 +21,10 @@ impl Opaque for krpc_method {
     const KIND: Kind = Kind::Method;
 }
 
-/// Flag for `krpc_client_method`: the method is never answered.
-pub const KRPC_METHOD_ONEWAY: u32 = 1;
-
 /// Prepares a method.
 ///
 /// `client`: the client that will call it. `name`: "Service/Method" with IDL names, or "Method", which
-/// leaves the service to the server; UTF-8, borrowed for the call. `flags`: 0 or `KRPC_METHOD_ONEWAY`.
+/// leaves the service to the server; UTF-8, borrowed for the call. `flags`: 0 or `KRPC_METHOD_FLAG_ONEWAY`.
 /// Returns an owned method, or NULL and an error. It may outlive the client.
 ///
 /// Thread: any thread. Errors: INVALID_ARGUMENT. Since: 0.1.
@@ -43,8 +42,8 @@ pub unsafe extern "C" fn krpc_client_method(
         let method = Method::parse(unsafe { name.text("name")? })?;
         match flags {
             0 => Ok(handle::give(method)),
-            KRPC_METHOD_ONEWAY => Ok(handle::give(method.oneway())),
-            _ => Err(crate::base::Error::invalid_argument("flags", format_args!("{flags} has unknown bits"))),
+            KRPC_METHOD_FLAG_ONEWAY => Ok(handle::give(method.oneway())),
+            _ => Err(Error::invalid_argument("flags", format_args!("{flags} has unknown bits"))),
         }
     })
 }

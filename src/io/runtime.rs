@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::Notify;
 
-use crate::base::log::{Level, Log};
+use crate::base::log::{self, Level, Log};
 use crate::base::{Code, Error, Result};
 use crate::io::thread::{self, Role};
 use crate::io::workers::Workers;
@@ -69,7 +69,7 @@ impl Runtime {
         if let Some(runtime) = shared.upgrade() {
             return Ok(runtime);
         }
-        let options = RuntimeOptions { log: Log::global(), ..RuntimeOptions::default() };
+        let options = RuntimeOptions { log: log::global(), ..RuntimeOptions::default() };
         let runtime = Runtime::start(&options)?;
         *shared = Arc::downgrade(&runtime);
         Ok(runtime)
@@ -95,9 +95,16 @@ impl Runtime {
         &self.shards[index].handle
     }
 
-    /// Ends all threads and with them all connections. Waits for running handlers, unless it is called
-    /// on a thread of the core. Calling it again does nothing.
-    pub fn shutdown(&self) {
+    /// Ends all threads and with them all connections, and waits for running handlers, so not on a
+    /// thread of the core. Calling it again does nothing.
+    pub fn shutdown(&self) -> Result<()> {
+        thread::on_host_thread()?;
+        self.end();
+        Ok(())
+    }
+
+    /// The same, but on a thread of the core it waits for nothing.
+    fn end(&self) {
         for shard in &self.shards {
             shard.stop.notify_one();
         }
@@ -114,7 +121,7 @@ impl Runtime {
 
 impl Drop for Runtime {
     fn drop(&mut self) {
-        self.shutdown();
+        self.end();
         self.log.write(Level::Info, "runtime", format_args!("ended"));
     }
 }

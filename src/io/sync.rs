@@ -6,5 +6,5 @@
 mod conn;
 mod pool;
 
-pub use conn::Conn;
+pub use conn::{Conn, Sent};
 pub use pool::{Pool, PoolOptions, Stats};

@@ -6,9 +6,9 @@ use bytes::{Bytes, BytesMut};
 
 use crate::base::{Code, Encoding, Error, Limits, Message, Metainfo, Phase, Result};
 use crate::wire::frame::{self, Decoder, Inbound, Layout, Outbound, Payload};
-use crate::wire::keys::{int, string};
+use crate::wire::keys::{self, int};
 use crate::wire::outbuf::OutBuf;
-use crate::wire::thrift::{ApplicationException, MessageType, TType};
+use crate::wire::thrift::{ApplicationException, BinaryReader, MessageType, TType};
 use crate::wire::ttheader::HeaderWriter;
 use crate::wire::{biz, kitex_protobuf, metainfo};
 
@@ -60,6 +60,7 @@ pub struct Response {
 #[derive(Debug)]
 pub struct ClientConn {
     decoder: Decoder,
+    depth_limit: u8,
     call: Option<Expected>,
     reusable: bool,
 }
@@ -75,7 +76,7 @@ struct Expected {
 impl ClientConn {
     /// A fresh connection.
     pub fn new(limits: Limits) -> ClientConn {
-        ClientConn { decoder: Decoder::new(limits), call: None, reusable: true }
+        ClientConn { decoder: Decoder::new(limits), depth_limit: limits.depth, call: None, reusable: true }
     }
 
     /// Appends a request to `out`. On an error nothing was appended and the connection is as before.
@@ -91,16 +92,14 @@ impl ClientConn {
             name: request.method.as_bytes(),
             body: request.body,
         };
-        frame::encode(out, &outbound, |header| write_header(header, request)).map_err(|e| e.at(Phase::Send))?;
+        frame::encode(out, &outbound, |header| write_header(header, request))
+            .map_err(|e| e.at(Phase::Send))?;
         if request.oneway {
             // The peer never answers; Kitex closes after a oneway, pooled or not (§4.3).
             self.reusable = false;
         } else {
-            self.call = Some(Expected {
-                seq: request.seq,
-                method: method.clone(),
-                deadline: request.deadline,
-            });
+            self.call =
+                Some(Expected { seq: request.seq, method: method.clone(), deadline: request.deadline });
         }
         Ok(())
     }
@@ -122,8 +121,10 @@ impl ClientConn {
         };
         let Some(inbound) = self.decoder.decode(buf)? else { return Ok(None) };
         // Ping-pong: one reply to one request. More bytes would meet the next call.
-        let clean = buf.is_empty() && inbound.header.as_ref().is_none_or(|h| h.string(string::CRRST).is_none());
-        let response = read_reply(expected, inbound)?;
+        let header = inbound.header.as_ref();
+        let stay = header.is_none_or(|header| header.string(keys::CONNECTION_RESET).is_none());
+        let clean = buf.is_empty() && stay;
+        let response = read_reply(expected, inbound, self.depth_limit)?;
         let exception = response.error.as_ref().is_some_and(|error| error.remote_exception().is_some());
         self.call = None;
         self.reusable = clean && !exception;
@@ -170,7 +171,7 @@ impl ClientConn {
 /// The keys that Kitex's client meta handler writes (§2.1, §2.2).
 fn write_header(header: &mut HeaderWriter<'_>, request: &Request<'_>) {
     if !request.service.is_empty() {
-        header.string(b"", string::ISN, request.service.as_bytes());
+        header.string(b"", keys::IDL_SERVICE_NAME, request.service.as_bytes());
     }
     metainfo::write(request.metainfo, header);
     let transport = if request.layout.framed { "framed" } else { "unframed" };
@@ -185,20 +186,20 @@ fn write_header(header: &mut HeaderWriter<'_>, request: &Request<'_>) {
 }
 
 /// Checks a reply against its call and says what the peer answered (§4.4–§4.6, §6, §11).
-fn read_reply(expected: &Expected, inbound: Inbound) -> Result<Response> {
+fn read_reply(expected: &Expected, inbound: Inbound, depth_limit: u8) -> Result<Response> {
     let wire_bytes = inbound.size();
     let biz = inbound.header.as_ref().and_then(biz::read);
     let metainfo = inbound.header.as_ref().map(metainfo::read_backward).unwrap_or_default();
     match inbound.kind {
         MessageType::Reply => {
             check_reply(expected, &inbound)?;
-            let message = Message::new(encoding(inbound.layout.payload), inbound.body);
-            let error = biz.map(Error::biz).or(declared_exception(&message)?);
+            let message = Message::new(inbound.layout.payload.encoding(), inbound.body);
+            let error = biz.map(Error::biz).or(declared_exception(&message, depth_limit)?);
             Ok(Response { message: Some(message), metainfo, error, wire_bytes })
         }
         MessageType::Exception => {
             let exception = match inbound.layout.payload {
-                Payload::ThriftBinary => ApplicationException::read(&inbound.body)?,
+                Payload::ThriftBinary => ApplicationException::read(&inbound.body, depth_limit)?,
                 Payload::KitexProtobuf => kitex_protobuf::read_exception(&inbound.body)?,
             };
             // Volo answers a business error with an exception of type 6 and the status beside it.
@@ -234,22 +235,15 @@ fn check_reply(expected: &Expected, inbound: &Inbound) -> Result<()> {
 
 /// A result struct holds at most one field: 0 is the return value, any other a declared exception
 /// (§4.2). Looks at the first field only, so a large return value is not walked.
-fn declared_exception(result: &Message) -> Result<Option<Error>> {
+fn declared_exception(result: &Message, depth_limit: u8) -> Result<Option<Error>> {
     let (Encoding::THRIFT_BINARY, [bytes]) = (result.encoding(), result.segments()) else { return Ok(None) };
     let &[kind, high, low, ref exception @ ..] = &bytes[..] else { return Ok(None) };
     let field = i16::from_be_bytes([high, low]);
     if kind != TType::Struct as u8 || field == 0 {
         return Ok(None);
     }
-    let mut reader = crate::wire::thrift::BinaryReader::new(exception);
+    let mut reader = BinaryReader::with_depth_limit(exception, depth_limit);
     reader.skip(TType::Struct)?;
     let body = bytes.slice_ref(exception.get(..reader.position()).unwrap_or_default());
     Ok(Some(Error::declared(field, Message::new(Encoding::THRIFT_BINARY, body))))
-}
-
-pub(super) fn encoding(payload: Payload) -> Encoding {
-    match payload {
-        Payload::ThriftBinary => Encoding::THRIFT_BINARY,
-        Payload::KitexProtobuf => Encoding::PROTOBUF,
-    }
 }

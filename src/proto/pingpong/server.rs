@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use crate::base::{Biz, Code, Error, Limits, Message, Metainfo, Phase, Result};
 use crate::wire::detect::{self, Protocol};
 use crate::wire::frame::{self, Decoder, Inbound, Layout, Outbound, Payload};
-use crate::wire::keys::{int, string};
+use crate::wire::keys::{self, int};
 use crate::wire::outbuf::OutBuf;
 use crate::wire::thrift::{ApplicationException, MessageType};
 use crate::wire::ttheader::HeaderWriter;
@@ -277,7 +277,7 @@ fn write_reply(out: &mut OutBuf, pending: &Pending, reply: &Reply, crrst: bool) 
     let (kind, body) = match &reply.answer {
         Answer::Message(message) => (MessageType::Reply, message),
         Answer::Exception(exception) => {
-            exception_body = encode_exception(pending.layout.payload, exception);
+            exception_body = encode_exception(pending.layout.payload, exception)?;
             (MessageType::Exception, &exception_body)
         }
         Answer::Biz(_) | Answer::Oneway => {
@@ -297,24 +297,24 @@ fn write_header(header: &mut HeaderWriter<'_>, reply: &Reply, kind: MessageType,
     }
     metainfo::write_backward(&reply.metainfo, header);
     if crrst {
-        header.string(b"", string::CRRST, b"1");
+        header.string(b"", keys::CONNECTION_RESET, b"1");
     }
     header.int(int::MSG_TYPE, if kind == MessageType::Exception { b"3" } else { b"2" });
 }
 
-fn encode_exception(payload: Payload, exception: &Exception) -> Message {
-    let bytes = match payload {
-        Payload::ThriftBinary => {
-            ApplicationException { type_id: exception.type_id, message: exception.text.clone() }.to_bytes()
-        }
-        Payload::KitexProtobuf => kitex_protobuf::exception_bytes(exception.type_id, &exception.text),
-    };
-    Message::new(super::client::encoding(payload), bytes)
+fn encode_exception(payload: Payload, exception: &Exception) -> Result<Message> {
+    let exception = ApplicationException::new(exception.type_id, exception.text.clone());
+    let mut body = BytesMut::new();
+    match payload {
+        Payload::ThriftBinary => exception.write(&mut body)?,
+        Payload::KitexProtobuf => kitex_protobuf::write_exception(&exception, &mut body),
+    }
+    Ok(Message::new(payload.encoding(), body.freeze()))
 }
 
 fn empty_result(payload: Payload) -> Message {
     match payload {
         Payload::ThriftBinary => Message::empty_struct(),
-        Payload::KitexProtobuf => Message::new(super::client::encoding(payload), Bytes::new()),
+        Payload::KitexProtobuf => Message::new(payload.encoding(), Bytes::new()),
     }
 }

@@ -15,8 +15,8 @@ use crate::rpc::server::request::{Permit, Request};
 use crate::rpc::server::router::{Route, Router};
 use crate::rpc::server::service::{Handler, MethodOptions};
 use crate::wire::frame::Inbound;
-use crate::wire::keys::string;
-use crate::wire::thrift::MessageType;
+use crate::wire::keys;
+use crate::wire::thrift::{ApplicationException, MessageType};
 
 /// Hands a server's requests to its handlers.
 pub(super) struct Dispatcher {
@@ -57,7 +57,7 @@ impl Dispatcher {
 impl Dispatch for Dispatcher {
     fn dispatch(&self, inbound: Inbound, responder: Responder) {
         let header = inbound.header.as_ref();
-        let named = header.and_then(|header| header.string(string::ISN)).unwrap_or_default();
+        let named = header.and_then(|header| header.string(keys::IDL_SERVICE_NAME)).unwrap_or_default();
         let (handler, options, service) = match self.router.route(named, &inbound.name) {
             Route::Method(entry) => (Arc::clone(&entry.handler), entry.options, entry.service.clone()),
             Route::CatchAll(handler) => {
@@ -68,11 +68,19 @@ impl Dispatch for Dispatcher {
             }
             Route::UnknownMethod => {
                 let [service, method] = lossy([named, &inbound.name]);
-                return refuse(responder, 1, format!("unknown method {method} (service {service})"));
+                return refuse(
+                    responder,
+                    ApplicationException::UNKNOWN_METHOD,
+                    format!("unknown method {method} (service {service})"),
+                );
             }
             Route::UnknownService => {
                 let [service, method] = lossy([named, &inbound.name]);
-                return refuse(responder, 20, format!("unknown service {service}, method {method}"));
+                return refuse(
+                    responder,
+                    ApplicationException::UNKNOWN_SERVICE,
+                    format!("unknown service {service}, method {method}"),
+                );
             }
         };
         match Permit::take(&self.in_flight, self.max_in_flight) {
@@ -83,7 +91,14 @@ impl Dispatch for Dispatcher {
             None if options.oneway => send(responder, Answer::Oneway),
             None => {
                 let text = "request over limit: too many requests in flight".into();
-                send(responder, Answer::Exception(Exception { type_id: 6, text, close: false }));
+                send(
+                    responder,
+                    Answer::Exception(Exception {
+                        type_id: ApplicationException::INTERNAL_ERROR,
+                        text,
+                        close: false,
+                    }),
+                );
             }
         }
     }

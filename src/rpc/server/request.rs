@@ -8,13 +8,9 @@ use bytes::Bytes;
 use crate::base::{Biz, Code, Encoding, Error, Message, Metainfo, MetainfoKind, Result};
 use crate::io::Responder;
 use crate::proto::pingpong::{Answer, Exception, Reply};
-use crate::wire::frame::{Inbound, Payload};
+use crate::wire::frame::Inbound;
 use crate::wire::metainfo;
-use crate::wire::thrift::TType;
-
-/// TApplicationException types that a server sends (ttheader.md §4.5).
-const INTERNAL_ERROR: i32 = 6;
-const PROTOCOL_ERROR: i32 = 7;
+use crate::wire::thrift::{ApplicationException, TType};
 
 /// A call to be answered: reply, throw, business failure, failure, or dropping it, which answers
 /// "handler gave no answer". The first answer counts, later ones are INVALID_STATE.
@@ -61,15 +57,11 @@ impl Request {
         permit: Permit,
     ) -> Request {
         let header = inbound.header.as_ref();
-        let encoding = match inbound.layout.payload {
-            Payload::ThriftBinary => Encoding::THRIFT_BINARY,
-            Payload::KitexProtobuf => Encoding::PROTOBUF,
-        };
         Request {
             service,
             metainfo: header.map(metainfo::read_request).unwrap_or_default(),
             method: inbound.name,
-            body: Message::new(encoding, inbound.body),
+            body: Message::new(inbound.layout.payload.encoding(), inbound.body),
             backward: Metainfo::new(),
             oneway,
             peer: Arc::clone(responder.peer()),
@@ -151,15 +143,19 @@ impl Request {
     /// `text [biz error]`. Type 7, arguments that cannot be read, ends the connection.
     pub fn fail(&mut self, type_id: i32, text: &[u8]) -> Result<()> {
         let text = match type_id {
-            PROTOCOL_ERROR => text.to_vec(),
-            INTERNAL_ERROR => [b"biz error: ", text].concat(),
+            ApplicationException::PROTOCOL_ERROR => text.to_vec(),
+            ApplicationException::INTERNAL_ERROR => [b"biz error: ", text].concat(),
             _ => [text, b" [biz error]"].concat(),
         };
         self.exception(type_id, text.into())
     }
 
     fn exception(&mut self, type_id: i32, text: Bytes) -> Result<()> {
-        self.answer(Answer::Exception(Exception { type_id, text, close: type_id == PROTOCOL_ERROR }))
+        self.answer(Answer::Exception(Exception {
+            type_id,
+            text,
+            close: type_id == ApplicationException::PROTOCOL_ERROR,
+        }))
     }
 
     fn answer(&mut self, answer: Answer) -> Result<()> {
@@ -187,7 +183,7 @@ impl Request {
 impl Drop for Request {
     fn drop(&mut self) {
         if self.responder.is_some() {
-            let _ = self.exception(INTERNAL_ERROR, self.excuse().into());
+            let _ = self.exception(ApplicationException::INTERNAL_ERROR, self.excuse().into());
         }
     }
 }

@@ -1,0 +1,233 @@
+//! `krpc_client_options`: the builder of a client.
+
+use std::time::Duration;
+
+use crate::base::{Error, Limits, Result};
+use crate::capi::error::krpc_error;
+use crate::capi::guard::{guard, guard_new, guard_or};
+use crate::capi::handle::{self, Opaque};
+use crate::capi::status::krpc_status;
+use crate::capi::types::{KRPC_FOREVER, krpc_str};
+use crate::observe::handles::Kind;
+use crate::rpc::Address;
+use crate::rpc::call::{ClientOptions, Transport};
+
+/// Builder of a client. Consumed by `krpc_client_build`, also on failure; else free it with
+/// `krpc_client_options_free`.
+pub struct krpc_client_options {
+    _opaque: [u8; 0],
+}
+
+impl Opaque for krpc_client_options {
+    type Inner = ClientOptions;
+    const KIND: Kind = Kind::ClientOptions;
+}
+
+/// How requests are framed. Replies may come in any of these forms, and servers accept all of them on
+/// one port.
+#[repr(i32)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum krpc_transport {
+    /// TTHeader around a framed payload: what Kitex clients send. Carries metainfo. The default.
+    KRPC_TRANSPORT_TTHEADER_FRAMED = 1,
+    /// TTHeader around a bare payload. Carries metainfo.
+    KRPC_TRANSPORT_TTHEADER = 2,
+    /// Thrift framed. Carries no metainfo and no business status.
+    KRPC_TRANSPORT_FRAMED = 3,
+    /// Thrift buffered. Carries no metainfo and no business status.
+    KRPC_TRANSPORT_BUFFERED = 4,
+}
+
+/// A builder for a client of one destination.
+///
+/// `destination`: the destination's name, for the peer's logs; UTF-8, copied.
+/// Returns an owned builder, or NULL and an error.
+///
+/// Thread: any thread. Errors: INVALID_ARGUMENT. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_client_options_new(
+    destination: krpc_str,
+    error: *mut *mut krpc_error,
+) -> *mut krpc_client_options {
+    guard_new(error, || {
+        // SAFETY: the host vouches for the view.
+        let destination = unsafe { destination.text("destination")? };
+        Ok(handle::give(ClientOptions::new(destination)))
+    })
+}
+
+/// Adds an address; calls take them in turn.
+///
+/// `address`: "127.0.0.1:8888", "[::1]:8888", "host:8888" or "unix:/path"; UTF-8, copied. Host names
+/// are resolved by the system whenever a connection is made.
+///
+/// Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_client_options_add_address(
+    options: *mut krpc_client_options,
+    address: krpc_str,
+    error: *mut *mut krpc_error,
+) -> krpc_status {
+    change(options, error, |options| {
+        // SAFETY: the host vouches for the view.
+        let address = Address::parse(unsafe { address.text("address")? })?;
+        options.addresses.push(address);
+        Ok(())
+    })
+}
+
+/// Names this program, for the peer's logs. Default empty.
+///
+/// `caller`: UTF-8, copied.
+///
+/// Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_client_options_set_caller(
+    options: *mut krpc_client_options,
+    caller: krpc_str,
+    error: *mut *mut krpc_error,
+) -> krpc_status {
+    change(options, error, |options| {
+        // SAFETY: the host vouches for the view.
+        options.caller = unsafe { caller.text("caller")? }.to_owned();
+        Ok(())
+    })
+}
+
+/// Chooses how requests are framed: a `krpc_transport`. Default `KRPC_TRANSPORT_TTHEADER_FRAMED`.
+///
+/// Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_client_options_set_transport(
+    options: *mut krpc_client_options,
+    transport: i32,
+    error: *mut *mut krpc_error,
+) -> krpc_status {
+    change(options, error, |options| {
+        options.transport = Transport::from_number(transport).ok_or_else(|| {
+            Error::invalid_argument("transport", format_args!("{transport} is no krpc_transport"))
+        })?;
+        Ok(())
+    })
+}
+
+/// Sets the timeout of calls that set none, in milliseconds, connecting included. 0 or `KRPC_FOREVER`:
+/// none, which is the default.
+///
+/// Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_client_options_set_timeout_ms(
+    options: *mut krpc_client_options,
+    timeout_ms: i64,
+    error: *mut *mut krpc_error,
+) -> krpc_status {
+    change(options, error, |options| {
+        options.timeout = call_timeout(timeout_ms, "timeout_ms")?;
+        Ok(())
+    })
+}
+
+/// Sets how long establishing a connection may take, in milliseconds, at least 1. Default 1000. A call's
+/// own timeout holds as well.
+///
+/// Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_client_options_set_connect_timeout_ms(
+    options: *mut krpc_client_options,
+    timeout_ms: i64,
+    error: *mut *mut krpc_error,
+) -> krpc_status {
+    change(options, error, |options| {
+        options.pool.connect_timeout = duration(timeout_ms, "timeout_ms")?;
+        Ok(())
+    })
+}
+
+/// Sets how long an idle connection is kept for reuse, in milliseconds, at least 1. Default 60,000. Keep
+/// it below the server's idle timeout (Kitex: 10 minutes).
+///
+/// Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_client_options_set_idle_timeout_ms(
+    options: *mut krpc_client_options,
+    timeout_ms: i64,
+    error: *mut *mut krpc_error,
+) -> krpc_status {
+    change(options, error, |options| {
+        options.pool.idle_timeout = duration(timeout_ms, "timeout_ms")?;
+        Ok(())
+    })
+}
+
+/// Sets how many idle connections are kept per address. Default 256; 0: every call makes its own.
+///
+/// Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_client_options_set_max_idle_connections(
+    options: *mut krpc_client_options,
+    count: usize,
+    error: *mut *mut krpc_error,
+) -> krpc_status {
+    change(options, error, |options| {
+        options.pool.max_idle = count;
+        Ok(())
+    })
+}
+
+/// Sets the largest reply in bytes, 1 to 0x3FFFFFFF. Default 64 MiB. Larger ones end their call as
+/// FRAME_TOO_LARGE before memory is reserved.
+///
+/// Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_client_options_set_max_frame_bytes(
+    options: *mut krpc_client_options,
+    bytes: usize,
+    error: *mut *mut krpc_error,
+) -> krpc_status {
+    change(options, error, |options| {
+        options.pool.limits.frame_bytes = frame_bytes(bytes)?;
+        Ok(())
+    })
+}
+
+/// Frees a builder that was not consumed. NULL is fine.
+///
+/// Thread: any thread, once. Errors: none. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_client_options_free(options: *mut krpc_client_options) {
+    // SAFETY: the host vouches for the handle.
+    guard_or((), || unsafe { handle::free(options) });
+}
+
+fn change(
+    options: *mut krpc_client_options,
+    error: *mut *mut krpc_error,
+    apply: impl FnOnce(&mut ClientOptions) -> Result<()>,
+) -> krpc_status {
+    // SAFETY: the host vouches for the handle and uses it from one thread at a time.
+    guard(error, || apply(unsafe { handle::get_mut(options, "options")? }))
+}
+
+/// 0 inherits, `KRPC_FOREVER` is none.
+pub(super) fn call_timeout(timeout_ms: i64, parameter: &str) -> Result<Option<Duration>> {
+    match timeout_ms {
+        0 => Ok(None),
+        KRPC_FOREVER => Ok(Some(Duration::MAX)),
+        _ => duration(timeout_ms, parameter).map(Some),
+    }
+}
+
+/// A time that must be positive.
+pub(super) fn duration(milliseconds: i64, parameter: &str) -> Result<Duration> {
+    match u64::try_from(milliseconds) {
+        Ok(milliseconds) if milliseconds > 0 => Ok(Duration::from_millis(milliseconds)),
+        _ => Err(Error::invalid_argument(parameter, format_args!("{milliseconds} ms is not positive"))),
+    }
+}
+
+pub(super) fn frame_bytes(bytes: usize) -> Result<usize> {
+    match bytes {
+        1..=Limits::MAX_FRAME_BYTES => Ok(bytes),
+        _ => Err(Error::invalid_argument("bytes", format_args!("{bytes} is not within 1 and 0x3FFFFFFF"))),
+    }
+}

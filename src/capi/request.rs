@@ -1,0 +1,240 @@
+//! `krpc_request`: a call in the hands of a handler. Views live as long as the request.
+
+use crate::base::{Biz, Error, Message, Metainfo, Result};
+use crate::capi::error::krpc_error;
+use crate::capi::guard::{guard, guard_or};
+use crate::capi::handle::{self, Opaque, Slot};
+use crate::capi::message::krpc_message;
+use crate::capi::metainfo::krpc_metainfo;
+use crate::capi::status::krpc_status;
+use crate::capi::types::krpc_str;
+use crate::observe::handles::Kind;
+use crate::rpc::server::Request;
+
+/// A call to be answered exactly once: `krpc_request_reply`, `_throw`, `_fail_biz` or `_fail`, from any
+/// thread, now or later. A second answer is INVALID_STATE; an answer whose caller has gone is GONE.
+///
+/// Free it with `krpc_request_free` after answering; freeing it unanswered tells the caller "handler
+/// gave no answer".
+pub struct krpc_request {
+    _opaque: [u8; 0],
+}
+
+impl Opaque for krpc_request {
+    type Inner = Asked;
+    const KIND: Kind = Kind::Request;
+}
+
+/// The core's request, with the parts that C borrows as handles.
+pub(super) struct Asked {
+    request: Request,
+    message: Slot<Message>,
+    metainfo: Slot<Metainfo>,
+}
+
+impl From<Request> for Asked {
+    fn from(request: Request) -> Asked {
+        let message = Slot::borrowed::<krpc_message>(request.message().clone());
+        let metainfo = Slot::borrowed::<krpc_metainfo>(request.metainfo().clone());
+        Asked { request, message, metainfo }
+    }
+}
+
+/// The method's name, as the caller sent it. Borrowed from `request`; empty if that is NULL.
+///
+/// Thread: any thread. Errors: none. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_request_method(request: *const krpc_request) -> krpc_str {
+    // SAFETY: the host vouches for the handle.
+    guard_or(krpc_str::EMPTY, || unsafe { text(request, Request::method) })
+}
+
+/// The name of the service that takes the call; for a catch-all as the caller sent it, which may be
+/// empty. Borrowed from `request`.
+///
+/// Thread: any thread. Errors: none. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_request_service(request: *const krpc_request) -> krpc_str {
+    // SAFETY: the host vouches for the handle.
+    guard_or(krpc_str::EMPTY, || unsafe { text(request, Request::service) })
+}
+
+/// The caller's address, e.g. "127.0.0.1:40522", or "unix". Borrowed from `request`.
+///
+/// Thread: any thread. Errors: none. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_request_peer(request: *const krpc_request) -> krpc_str {
+    // SAFETY: the host vouches for the handle.
+    guard_or(krpc_str::EMPTY, || unsafe { text(request, |request| request.peer().as_bytes()) })
+}
+
+/// Whether the caller waits for no answer. Answers to such a request are accepted and dropped.
+///
+/// Thread: any thread. Errors: none. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_request_is_oneway(request: *const krpc_request) -> bool {
+    // SAFETY: the host vouches for the handle.
+    guard_or(false, || unsafe { asked(request) }.is_ok_and(|asked| asked.request.is_oneway()))
+}
+
+/// The *args* struct; NULL only if `request` is. Borrowed from `request`; keep it longer with
+/// `krpc_message_retain`.
+///
+/// Thread: any thread. Errors: none. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_request_message(request: *const krpc_request) -> *const krpc_message {
+    // SAFETY: the host vouches for the handle.
+    guard_or(std::ptr::null(), || match unsafe { asked(request) } {
+        Ok(asked) => asked.message.as_handle(),
+        Err(_) => std::ptr::null(),
+    })
+}
+
+/// The pairs that came with the call, of kinds UPSTREAM and PERSISTENT; NULL only if `request` is. Pass
+/// them as they are to calls that the handler makes: what must travel on does. Borrowed from `request`.
+///
+/// Thread: any thread. Errors: none. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_request_metainfo(request: *const krpc_request) -> *const krpc_metainfo {
+    // SAFETY: the host vouches for the handle.
+    guard_or(std::ptr::null(), || match unsafe { asked(request) } {
+        Ok(asked) => asked.metainfo.as_handle(),
+        Err(_) => std::ptr::null(),
+    })
+}
+
+/// Sends a pair back with the answer; replaces the value of a key set before. Carried by TTHeader only.
+///
+/// `key`, not empty, and `value`: copied.
+///
+/// Thread: one at a time, before the answer. Errors: INVALID_ARGUMENT. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_request_set_backward(
+    request: *mut krpc_request,
+    key: krpc_str,
+    value: krpc_str,
+    error: *mut *mut krpc_error,
+) -> krpc_status {
+    answer(request, error, |request| {
+        // SAFETY: the host vouches for the views.
+        let (key, value) = unsafe { (key.copy("key")?, value.copy("value")?) };
+        if key.is_empty() {
+            return Err(Error::invalid_argument("key", "is empty"));
+        }
+        request.set_backward(key, value);
+        Ok(())
+    })
+}
+
+/// Answers with the *result* struct: field 0 is the return value; `void` is an empty struct.
+///
+/// `result`: borrowed for the call, its bytes are shared; NULL is an empty struct.
+///
+/// Thread: one at a time. Errors: INVALID_ARGUMENT, INVALID_STATE, GONE. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_request_reply(
+    request: *mut krpc_request,
+    result: *const krpc_message,
+    error: *mut *mut krpc_error,
+) -> krpc_status {
+    answer(request, error, |request| match result.is_null() {
+        true => request.reply(Message::empty_struct()),
+        // SAFETY: the host vouches for the handle.
+        false => request.reply(unsafe { handle::get(result, "result")? }.clone()),
+    })
+}
+
+/// Throws an exception declared in the IDL.
+///
+/// `field_id`: its field in the method's `throws` list, not 0. `exception`: its own struct; borrowed for
+/// the call, its bytes are shared.
+///
+/// Thread: one at a time. Errors: INVALID_ARGUMENT, INVALID_STATE, GONE. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_request_throw(
+    request: *mut krpc_request,
+    field_id: i16,
+    exception: *const krpc_message,
+    error: *mut *mut krpc_error,
+) -> krpc_status {
+    answer(request, error, |request| {
+        // SAFETY: the host vouches for the handle.
+        request.throw(field_id, unsafe { handle::get(exception, "exception")? }.clone())
+    })
+}
+
+/// Answers with a business status: the RPC worked, the business said no. Carried by TTHeader only:
+/// callers with another transport see an empty success.
+///
+/// `code`: not 0. `message`: text for people, may be empty, copied. `extra`: NULL, or pairs to go with
+/// it; those of kind BACKWARD are taken, and copied.
+///
+/// Thread: one at a time. Errors: INVALID_ARGUMENT, INVALID_STATE, GONE. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_request_fail_biz(
+    request: *mut krpc_request,
+    code: i32,
+    message: krpc_str,
+    extra: *const krpc_metainfo,
+    error: *mut *mut krpc_error,
+) -> krpc_status {
+    answer(request, error, |request| {
+        // SAFETY: the host vouches for the view.
+        let message = unsafe { message.copy("message")? };
+        let extra = match extra.is_null() {
+            true => Vec::new(),
+            // SAFETY: the host vouches for the handle.
+            false => unsafe { handle::get(extra, "extra")? }.backward(),
+        };
+        request.fail_biz(Biz { code, message, extra })
+    })
+}
+
+/// Answers with an application exception, in the words of Kitex: type 6 says "biz error: text", others
+/// "text [biz error]".
+///
+/// `type_id`: 6 for an internal error, 7 if the arguments cannot be read (which also ends the
+/// connection), or a number of your own above 21. `text`: for the caller, copied.
+///
+/// Thread: one at a time. Errors: INVALID_ARGUMENT, INVALID_STATE, GONE. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_request_fail(
+    request: *mut krpc_request,
+    type_id: i32,
+    text: krpc_str,
+    error: *mut *mut krpc_error,
+) -> krpc_status {
+    answer(request, error, |request| {
+        // SAFETY: the host vouches for the view.
+        request.fail(type_id, unsafe { text.bytes("text")? })
+    })
+}
+
+/// Frees a request and all that is borrowed from it. NULL is fine. If it was not answered, the caller
+/// is told that the handler gave no answer.
+///
+/// Thread: any thread, once. Errors: none. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_request_free(request: *mut krpc_request) {
+    // SAFETY: the host vouches for the handle.
+    guard_or((), || unsafe { handle::free(request) });
+}
+
+unsafe fn asked<'a>(request: *const krpc_request) -> Result<&'a Asked> {
+    // SAFETY: the host vouches for the handle.
+    unsafe { handle::get(request, "request") }
+}
+
+unsafe fn text<'a>(request: *const krpc_request, field: impl FnOnce(&'a Request) -> &'a [u8]) -> krpc_str {
+    // SAFETY: the host vouches for the handle.
+    unsafe { asked(request) }.map_or(krpc_str::EMPTY, |asked| krpc_str::of(field(&asked.request)))
+}
+
+fn answer(
+    request: *mut krpc_request,
+    error: *mut *mut krpc_error,
+    with: impl FnOnce(&mut Request) -> Result<()>,
+) -> krpc_status {
+    // SAFETY: the host vouches for the handle and uses it from one thread at a time.
+    guard(error, || with(&mut unsafe { handle::get_mut(request, "request")? }.request))
+}

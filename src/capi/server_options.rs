@@ -1,0 +1,265 @@
+//! `krpc_server_options`: the builder of a server.
+
+use std::ffi::c_void;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::base::Result;
+use crate::capi::client_options::{duration, frame_bytes};
+use crate::capi::error::krpc_error;
+use crate::capi::foreign::{UserData, krpc_destroy_fn};
+use crate::capi::guard::{guard, guard_or};
+use crate::capi::handle::{self, Opaque};
+use crate::capi::runtime::krpc_runtime;
+use crate::capi::service::{HostHandler, krpc_handler_fn, krpc_service};
+use crate::capi::status::krpc_status;
+use crate::capi::types::krpc_str;
+use crate::observe::handles::Kind;
+use crate::rpc::Address;
+use crate::rpc::server::ServerOptions;
+
+/// Builder of a server. Consumed by `krpc_server_build`, also on failure; else free it with
+/// `krpc_server_options_free`.
+pub struct krpc_server_options {
+    _opaque: [u8; 0],
+}
+
+impl Opaque for krpc_server_options {
+    type Inner = ServerOptions;
+    const KIND: Kind = Kind::ServerOptions;
+}
+
+/// A builder for a server.
+///
+/// Thread: any thread. Errors: none. Since: 0.1.
+#[unsafe(no_mangle)]
+pub extern "C" fn krpc_server_options_new() -> *mut krpc_server_options {
+    guard_or(std::ptr::null_mut(), || handle::give(ServerOptions::default()))
+}
+
+/// Adds an address to listen on.
+///
+/// `address`: "127.0.0.1:8888", "[::]:8888", "host:8888" or "unix:/path"; port 0 lets the system
+/// choose (see `krpc_server_address`); UTF-8, copied. A unix path that nobody listens on is replaced.
+///
+/// Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_server_options_add_address(
+    options: *mut krpc_server_options,
+    address: krpc_str,
+    error: *mut *mut krpc_error,
+) -> krpc_status {
+    change(options, error, |options| {
+        // SAFETY: the host vouches for the view.
+        options.addresses.push(Address::parse(unsafe { address.text("address")? })?);
+        Ok(())
+    })
+}
+
+/// Adds a service. `service`: always consumed, also on failure.
+///
+/// Calls that name no service go to the fallback service, or to the first that has the method; two
+/// services with a common method need a fallback that has it (checked by `krpc_server_build`).
+/// `fallback`: whether this is the fallback service; there can be one.
+///
+/// Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_server_options_add_service(
+    options: *mut krpc_server_options,
+    service: *mut krpc_service,
+    fallback: bool,
+    error: *mut *mut krpc_error,
+) -> krpc_status {
+    // SAFETY: the host vouches for the handle, which is consumed even if the options are invalid.
+    let service = guard_or(None, || Some(unsafe { handle::take(service, "service") }));
+    change(options, error, |options| {
+        let Some(service) = service else { return Ok(()) };
+        let mut service = service?;
+        if fallback {
+            service.set_fallback();
+        }
+        options.services.push(service);
+        Ok(())
+    })
+}
+
+/// Sets the handler of calls that no service takes: unknown services and unknown methods. Without it
+/// they are answered as such. Such calls are oneway if their message says so.
+///
+/// Parameters as of `krpc_service_add_method`.
+///
+/// Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_server_options_set_catch_all(
+    options: *mut krpc_server_options,
+    handler: krpc_handler_fn,
+    user_data: *mut c_void,
+    destroy: krpc_destroy_fn,
+    error: *mut *mut krpc_error,
+) -> krpc_status {
+    let user_data = UserData::new(user_data, destroy);
+    change(options, error, |options| {
+        options.catch_all = Some(HostHandler::new(handler, user_data)?);
+        Ok(())
+    })
+}
+
+/// Serves only calls that name their service exactly, as Kitex's refuse option does. Default false.
+///
+/// Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_server_options_set_require_service_name(
+    options: *mut krpc_server_options,
+    required: bool,
+    error: *mut *mut krpc_error,
+) -> krpc_status {
+    change(options, error, |options| {
+        options.require_service_name = required;
+        Ok(())
+    })
+}
+
+/// Chooses the runtime to run on, which is kept alive by the server. Default: the shared one.
+///
+/// Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_server_options_set_runtime(
+    options: *mut krpc_server_options,
+    runtime: *const krpc_runtime,
+    error: *mut *mut krpc_error,
+) -> krpc_status {
+    change(options, error, |options| {
+        // SAFETY: the host vouches for the handle.
+        options.runtime = Some(Arc::clone(unsafe { handle::get(runtime, "runtime")? }));
+        Ok(())
+    })
+}
+
+/// Sets how many requests may be handled at once; more are answered "request over limit". Default
+/// 10,000.
+///
+/// Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_server_options_set_max_in_flight(
+    options: *mut krpc_server_options,
+    count: usize,
+    error: *mut *mut krpc_error,
+) -> krpc_status {
+    change(options, error, |options| {
+        options.max_in_flight = count;
+        Ok(())
+    })
+}
+
+/// Sets how many connections may be open at once; more are closed at accept. Default 100,000.
+///
+/// Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_server_options_set_max_connections(
+    options: *mut krpc_server_options,
+    count: usize,
+    error: *mut *mut krpc_error,
+) -> krpc_status {
+    change(options, error, |options| {
+        options.max_connections = count;
+        Ok(())
+    })
+}
+
+/// Sets the largest request in bytes, 1 to 0x3FFFFFFF. Default 64 MiB. Larger ones end their connection
+/// before memory is reserved.
+///
+/// Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_server_options_set_max_frame_bytes(
+    options: *mut krpc_server_options,
+    bytes: usize,
+    error: *mut *mut krpc_error,
+) -> krpc_status {
+    change(options, error, |options| {
+        options.limits.frame_bytes = frame_bytes(bytes)?;
+        Ok(())
+    })
+}
+
+/// Accepts Thrift messages without the strict version word, as very old Apache clients send them.
+/// Default false.
+///
+/// Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_server_options_set_allow_old_style(
+    options: *mut krpc_server_options,
+    allow: bool,
+    error: *mut *mut krpc_error,
+) -> krpc_status {
+    change(options, error, |options| {
+        options.limits.allow_old_style = allow;
+        Ok(())
+    })
+}
+
+/// Sets for how long a started request may arrive, in milliseconds, at least 1. Default 5000.
+///
+/// Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_server_options_set_read_timeout_ms(
+    options: *mut krpc_server_options,
+    timeout_ms: i64,
+    error: *mut *mut krpc_error,
+) -> krpc_status {
+    set_time(options, timeout_ms, error, |options| &mut options.timeouts.read)
+}
+
+/// Sets for how long a client may take no byte of its reply, in milliseconds, at least 1. Default 5000.
+///
+/// Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_server_options_set_write_timeout_ms(
+    options: *mut krpc_server_options,
+    timeout_ms: i64,
+    error: *mut *mut krpc_error,
+) -> krpc_status {
+    set_time(options, timeout_ms, error, |options| &mut options.timeouts.write)
+}
+
+/// Sets for how long a connection may be idle, in milliseconds, at least 1. Default 600,000.
+///
+/// Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_server_options_set_idle_timeout_ms(
+    options: *mut krpc_server_options,
+    timeout_ms: i64,
+    error: *mut *mut krpc_error,
+) -> krpc_status {
+    set_time(options, timeout_ms, error, |options| &mut options.timeouts.idle)
+}
+
+/// Frees a builder that was not consumed. NULL is fine.
+///
+/// Thread: any thread, once. Errors: none. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_server_options_free(options: *mut krpc_server_options) {
+    // SAFETY: the host vouches for the handle.
+    guard_or((), || unsafe { handle::free(options) });
+}
+
+fn change(
+    options: *mut krpc_server_options,
+    error: *mut *mut krpc_error,
+    apply: impl FnOnce(&mut ServerOptions) -> Result<()>,
+) -> krpc_status {
+    // SAFETY: the host vouches for the handle and uses it from one thread at a time.
+    guard(error, || apply(unsafe { handle::get_mut(options, "options")? }))
+}
+
+fn set_time(
+    options: *mut krpc_server_options,
+    timeout_ms: i64,
+    error: *mut *mut krpc_error,
+    field: impl FnOnce(&mut ServerOptions) -> &mut Duration,
+) -> krpc_status {
+    change(options, error, |options| {
+        *field(options) = duration(timeout_ms, "timeout_ms")?;
+        Ok(())
+    })
+}

@@ -1,0 +1,122 @@
+//! `krpc_service`: a named set of methods with their handlers.
+
+use std::ffi::c_void;
+use std::sync::Arc;
+
+use crate::base::{Error, Result};
+use crate::capi::error::krpc_error;
+use crate::capi::foreign::{UserData, krpc_destroy_fn};
+use crate::capi::guard::{guard, guard_new, guard_or};
+use crate::capi::handle::{self, Opaque};
+use crate::capi::request::krpc_request;
+use crate::capi::status::krpc_status;
+use crate::capi::types::krpc_str;
+use crate::observe::handles::Kind;
+use crate::rpc::server::{Handler, MethodOptions, Request, Service};
+
+/// A named set of methods with their handlers, on its way into a server. Consumed by
+/// `krpc_server_options_add_service`; else free it with `krpc_service_free`.
+pub struct krpc_service {
+    _opaque: [u8; 0],
+}
+
+impl Opaque for krpc_service {
+    type Inner = Service;
+    const KIND: Kind = Kind::Service;
+}
+
+/// Answers a request. It owns `request`: answer it once and free it, now or later, on this thread or
+/// another. Several calls may run at once, with the same `user_data`.
+///
+/// Runs on a thread of the runtime's handler pool, where it may block; an inline handler runs on the
+/// I/O thread, where it must not. It must not throw, longjmp or end the thread.
+pub type krpc_handler_fn = Option<unsafe extern "C" fn(user_data: *mut c_void, request: *mut krpc_request)>;
+
+/// Flag of a method, for clients and services: it is never answered, as declared `oneway` in the IDL. A
+/// handler must still free the request; the connection's next request waits for that.
+pub const KRPC_METHOD_FLAG_ONEWAY: u32 = 1;
+
+/// Flag for `krpc_service_add_method`: the handler runs on the I/O thread and must not block. Saves two
+/// thread switches a call.
+pub const KRPC_METHOD_FLAG_INLINE: u32 = 2;
+
+/// A service without methods.
+///
+/// `name`: as in the IDL, without namespace; UTF-8, copied. Returns an owned service, or NULL and an
+/// error.
+///
+/// Thread: any thread. Errors: INVALID_ARGUMENT. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_service_new(name: krpc_str, error: *mut *mut krpc_error) -> *mut krpc_service {
+    guard_new(error, || {
+        // SAFETY: the host vouches for the view.
+        Service::new(unsafe { name.text("name")? }).map(handle::give)
+    })
+}
+
+/// Adds a method. A name can be added once.
+///
+/// `name`: as in the IDL; UTF-8, copied. `flags`: 0, or `KRPC_METHOD_FLAG_ONEWAY` and
+/// `KRPC_METHOD_FLAG_INLINE` in any combination. `handler`: called for each request with `user_data`.
+/// `destroy` (optional): called once with `user_data` after the last call of the handler has returned,
+/// also if this function fails.
+///
+/// Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_service_add_method(
+    service: *mut krpc_service,
+    name: krpc_str,
+    flags: u32,
+    handler: krpc_handler_fn,
+    user_data: *mut c_void,
+    destroy: krpc_destroy_fn,
+    error: *mut *mut krpc_error,
+) -> krpc_status {
+    let user_data = UserData::new(user_data, destroy);
+    guard(error, || {
+        let handler = HostHandler::new(handler, user_data)?;
+        // SAFETY: the host vouches for handle and view, and uses the handle from one thread at a time.
+        let (service, name) = unsafe { (handle::get_mut(service, "service")?, name.text("name")?) };
+        service.add_method(name, method_options(flags)?, handler)
+    })
+}
+
+/// Frees a service that was not consumed, which calls the destroy functions of its methods. NULL is
+/// fine.
+///
+/// Thread: any thread, once. Errors: none. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_service_free(service: *mut krpc_service) {
+    // SAFETY: the host vouches for the handle.
+    guard_or((), || unsafe { handle::free(service) });
+}
+
+fn method_options(flags: u32) -> Result<MethodOptions> {
+    if flags & !(KRPC_METHOD_FLAG_ONEWAY | KRPC_METHOD_FLAG_INLINE) != 0 {
+        return Err(Error::invalid_argument("flags", format_args!("{flags} has unknown bits")));
+    }
+    Ok(MethodOptions {
+        oneway: flags & KRPC_METHOD_FLAG_ONEWAY != 0,
+        inline: flags & KRPC_METHOD_FLAG_INLINE != 0,
+    })
+}
+
+/// The host's function with its state.
+pub(super) struct HostHandler {
+    call: unsafe extern "C" fn(*mut c_void, *mut krpc_request),
+    user_data: UserData,
+}
+
+impl HostHandler {
+    pub(super) fn new(handler: krpc_handler_fn, user_data: UserData) -> Result<Arc<HostHandler>> {
+        let call = handler.ok_or_else(|| Error::invalid_argument("handler", "is NULL"))?;
+        Ok(Arc::new(HostHandler { call, user_data }))
+    }
+}
+
+impl Handler for HostHandler {
+    fn handle(&self, request: Request) {
+        // SAFETY: the host's function, with what it gave beside it and a request that it now owns.
+        unsafe { (self.call)(self.user_data.pointer(), handle::give(request.into())) }
+    }
+}

@@ -1,0 +1,177 @@
+//! The TTHeader: a length, flags, a sequence id and metadata before the payload (ttheader.md §1).
+
+pub mod entries;
+pub mod preamble;
+pub mod writer;
+
+pub use entries::{Entries, Entry};
+pub use preamble::Preamble;
+pub use writer::HeaderWriter;
+
+use bytes::{Bytes, BytesMut};
+
+use self::entries::{Block, Flaw};
+use crate::base::{Code, Error, Limits, Result};
+use crate::wire::keys::protocol_id;
+
+/// A validated header. The metadata stays in the bytes that were received; keys and values are
+/// views into them. A mesh header (ttheader.md §1.8) is read through the same type.
+#[derive(Clone, Debug, Default)]
+pub struct Header {
+    flags: u16,
+    seq: i32,
+    protocol_id: u8,
+    mesh: bool,
+    /// TTHeader: info blocks and padding. Mesh header: count and pairs.
+    info: Bytes,
+}
+
+impl Header {
+    /// Splits a TTHeader off the front and returns it with its payload's length; `None` when more
+    /// bytes are needed. Nothing behind the header is looked at.
+    pub fn read(buf: &mut BytesMut, limits: &Limits) -> Result<Option<(Header, usize)>> {
+        let Some(preamble) = Preamble::read(buf, limits)? else { return Ok(None) };
+        let Some(area) = buf.get(Preamble::BYTES..preamble.header_len()) else { return Ok(None) };
+        let protocol_id = check(area)?;
+        let bytes = buf.split_to(preamble.header_len()).freeze();
+        Ok(Some((Header::new(&preamble, protocol_id, &bytes), preamble.payload_len())))
+    }
+
+    /// Flags (ttheader.md §1.2).
+    pub fn flags(&self) -> u16 {
+        self.flags
+    }
+
+    /// Sequence id of the header; the payload has its own (ttheader.md §4.4).
+    pub fn seq(&self) -> i32 {
+        self.seq
+    }
+
+    /// Protocol id (ttheader.md §1.3). Selects nothing.
+    pub fn protocol_id(&self) -> u8 {
+        self.protocol_id
+    }
+
+    /// Whether this came as a mesh header; the reply then carries no header at all.
+    pub fn is_mesh(&self) -> bool {
+        self.mesh
+    }
+
+    /// Size on the wire, from the first byte to the payload.
+    pub fn wire_len(&self) -> usize {
+        self.info.len() + if self.mesh { 4 } else { Preamble::BYTES + 2 }
+    }
+
+    /// All entries in the order received, repeated keys included: later ones win.
+    pub fn entries(&self) -> Entries<'_> {
+        let block = if self.mesh { Block::Strings } else { Block::None };
+        Entries::new(&self.info, block, self.mesh)
+    }
+
+    /// All string pairs in the order received. The ACL token appears as [`keys::ACL_TOKEN`](crate::wire::keys::ACL_TOKEN).
+    pub fn strings(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.entries().filter_map(|entry| match entry {
+            Entry::String(key, value) => Some((key, value)),
+            Entry::Int(..) => None,
+        })
+    }
+
+    /// All int pairs in the order received.
+    pub fn ints(&self) -> impl Iterator<Item = (u16, &[u8])> {
+        self.entries().filter_map(|entry| match entry {
+            Entry::Int(key, value) => Some((key, value)),
+            Entry::String(..) => None,
+        })
+    }
+
+    /// Value of a string key.
+    pub fn string(&self, key: &[u8]) -> Option<&[u8]> {
+        self.strings().filter(|(name, _)| *name == key).last().map(|(_, value)| value)
+    }
+
+    /// Value of an int key.
+    pub fn int(&self, key: u16) -> Option<&[u8]> {
+        self.ints().filter(|(number, _)| *number == key).last().map(|(_, value)| value)
+    }
+
+    /// A key or value of this header as bytes of its own. Shares the header's memory; only bytes
+    /// from elsewhere are copied.
+    pub fn slice(&self, view: &[u8]) -> Bytes {
+        let start = (view.as_ptr() as usize).wrapping_sub(self.info.as_ptr() as usize);
+        match start.checked_add(view.len()) {
+            Some(end) if end <= self.info.len() && !view.is_empty() => self.info.slice(start..end),
+            _ => Bytes::copy_from_slice(view),
+        }
+    }
+
+    /// The header at the start of `bytes`, whose area [`check`] has passed.
+    pub(crate) fn new(preamble: &Preamble, protocol_id: u8, bytes: &Bytes) -> Header {
+        Header {
+            flags: preamble.flags,
+            seq: preamble.seq,
+            protocol_id,
+            mesh: false,
+            info: bytes.slice(Preamble::BYTES + 2..preamble.header_len()),
+        }
+    }
+
+    /// A mesh header over `count` and pairs, which `mesh` has checked.
+    pub(crate) fn new_mesh(info: Bytes) -> Header {
+        Header { mesh: true, info, ..Header::default() }
+    }
+}
+
+/// Checks the bytes between offset 14 and the payload, in the order of ttheader.md §1.6, and returns
+/// the protocol id.
+pub(crate) fn check(area: &[u8]) -> Result<u8> {
+    let [protocol_id, transforms, info @ ..] = area else {
+        return Err(bad_header(format!("invalid header length[{}]", area.len())));
+    };
+    if !accepted(*protocol_id) {
+        return Err(bad_header(format!("unsupported ProtocolID[{protocol_id}]")));
+    }
+    if usize::from(*transforms) > info.len() {
+        return Err(bad_header(format!("need read {transforms} transformIDs, but not enough")));
+    }
+    if *transforms > 0 {
+        // Kitex would skip the ids and then misread a payload that is still compressed.
+        return Err(bad_header(format!("{transforms} transformIDs, but transforms are not supported")));
+    }
+    let mut entries = Entries::new(info, Block::None, false);
+    loop {
+        match entries.step() {
+            Ok(Some(_)) => {}
+            Ok(None) => return Ok(*protocol_id),
+            Err(flaw) => return Err(bad_info("ttHeader", &flaw, area)),
+        }
+    }
+}
+
+fn accepted(id: u8) -> bool {
+    matches!(
+        id,
+        protocol_id::THRIFT_BINARY
+            | protocol_id::THRIFT_COMPACT_V2
+            | protocol_id::KITEX_PROTOBUF
+            | protocol_id::THRIFT_STRUCT
+            | protocol_id::PROTOBUF_STRUCT
+    )
+}
+
+#[cold]
+pub(crate) fn bad_info(which: &str, flaw: &Flaw, area: &[u8]) -> Error {
+    // Kitex prints all of the header; a quarter megabyte of hex helps nobody.
+    const SHOWN: usize = 64;
+    let shown = area.get(..SHOWN).unwrap_or(area);
+    let hex: String = shown.iter().map(|byte| format!("{byte:02x}")).collect();
+    let more = if shown.len() < area.len() { "…" } else { "" };
+    bad_header(format!("{which} read kv info failed, {flaw}, headerInfo=0x{hex}{more}"))
+}
+
+#[cold]
+pub(crate) fn bad_header(text: String) -> Error {
+    Error::new(Code::BadHeader, text)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,188 @@
+//! Writes a TTHeader in place, without knowing its size beforehand (ttheader.md §1.4, §1.5).
+
+use bytes::{BufMut, BytesMut};
+
+use super::Preamble;
+use super::entries::block;
+use crate::base::{Code, Error, Limits, Result};
+use crate::wire::keys;
+
+/// Appends a header to a buffer. Blocks are opened as entries come; Kitex's order is ACL, strings,
+/// ints. What breaks a limit is remembered and returned by [`HeaderWriter::finish`]; a writer that
+/// fails or is dropped unfinished takes everything back.
+#[derive(Debug)]
+pub struct HeaderWriter<'a> {
+    out: &'a mut BytesMut,
+    start: usize,
+    block: u8,
+    count_at: usize,
+    count: u16,
+    error: Option<Error>,
+    finished: bool,
+}
+
+impl<'a> HeaderWriter<'a> {
+    /// Largest header info: 65,535 words of 4 bytes.
+    pub const MAX_INFO_BYTES: usize = 4 * 65_535;
+
+    /// Starts a header at the end of `out`.
+    pub fn begin(out: &'a mut BytesMut, flags: u16, seq: i32) -> HeaderWriter<'a> {
+        let start = out.len();
+        out.put_u32(0);
+        out.put_u16(Preamble::MAGIC);
+        out.put_u16(flags);
+        out.put_i32(seq);
+        // HEADER SIZE is patched by `finish`; protocol id Thrift Binary, no transforms.
+        out.put_u32(0);
+        HeaderWriter {
+            out,
+            start,
+            block: block::PADDING,
+            count_at: 0,
+            count: 0,
+            error: None,
+            finished: false,
+        }
+    }
+
+    /// Replaces the protocol id; only streaming writes another than 0 (ttheader.md §1.3).
+    pub fn protocol_id(&mut self, id: u8) -> &mut Self {
+        self.patch(self.start + Preamble::BYTES, &[id]);
+        self
+    }
+
+    /// Adds the ACL token.
+    pub fn acl(&mut self, token: &[u8]) -> &mut Self {
+        if self.fits(block::ACL, token.len().saturating_add(2), &[token.len()]) {
+            self.close_block();
+            self.out.put_u8(block::ACL);
+            self.put_string(&[], token);
+        }
+        self
+    }
+
+    /// Adds a string pair whose key is `prefix` and `key` joined. The key that stands for the ACL
+    /// token goes to its own block, as in Kitex.
+    pub fn string(&mut self, prefix: &[u8], key: &[u8], value: &[u8]) -> &mut Self {
+        let key_len = prefix.len().saturating_add(key.len());
+        if key_len == keys::ACL_TOKEN.len() && keys::ACL_TOKEN.strip_prefix(prefix) == Some(key) {
+            return self.acl(value);
+        }
+        if self.fits(
+            block::STRINGS,
+            key_len.saturating_add(value.len()).saturating_add(4),
+            &[key_len, value.len()],
+        ) {
+            self.open_block(block::STRINGS);
+            self.put_string(prefix, key);
+            self.put_string(&[], value);
+        }
+        self
+    }
+
+    /// Adds an int pair.
+    pub fn int(&mut self, key: u16, value: &[u8]) -> &mut Self {
+        if self.fits(block::INTS, value.len().saturating_add(4), &[value.len()]) {
+            self.open_block(block::INTS);
+            self.out.put_u16(key);
+            self.put_string(&[], value);
+        }
+        self
+    }
+
+    /// Pads the header and fills in its lengths; `payload_len` bytes must follow it.
+    pub fn finish(mut self, payload_len: usize) -> Result<()> {
+        if let Some(error) = self.error.take() {
+            return Err(error);
+        }
+        self.close_block();
+        let area_at = self.start + Preamble::BYTES;
+        let padded = (self.out.len() - area_at).next_multiple_of(4);
+        self.out.resize(area_at + padded, 0);
+        let words = u16::try_from(padded / 4).map_err(|_| too_much(padded))?;
+        let length = (padded + 10).checked_add(payload_len).filter(|n| *n <= Limits::MAX_FRAME_BYTES);
+        let length = length.and_then(|n| u32::try_from(n).ok()).ok_or_else(|| {
+            let limit = Limits::MAX_FRAME_BYTES;
+            failed(format!("payload of {payload_len} bytes, a frame ends at {limit}"))
+        })?;
+        self.patch(self.start, &length.to_be_bytes());
+        self.patch(area_at - 2, &words.to_be_bytes());
+        self.finished = true;
+        Ok(())
+    }
+
+    /// Whether an entry of `bytes`, with strings of these lengths, keeps the limits.
+    fn fits(&mut self, id: u8, bytes: usize, strings: &[usize]) -> bool {
+        if self.error.is_some() {
+            return false;
+        }
+        let opening = match id {
+            block::ACL => 1,
+            _ if self.must_open(id) => 3,
+            _ => 0,
+        };
+        let used = self.out.len() - self.start - Preamble::BYTES;
+        let total = (used + opening).saturating_add(bytes);
+        if let Some(len) = strings.iter().find(|len| **len > usize::from(u16::MAX)) {
+            self.error = Some(failed(format!("string exceeded 65535B max size (actual: {len}B)")));
+        } else if total > HeaderWriter::MAX_INFO_BYTES {
+            self.error = Some(too_much(total));
+        }
+        self.error.is_none()
+    }
+
+    fn open_block(&mut self, id: u8) {
+        if self.must_open(id) {
+            self.close_block();
+            self.out.put_u8(id);
+            self.count_at = self.out.len();
+            self.out.put_u16(0);
+            self.block = id;
+        }
+        self.count += 1;
+    }
+
+    /// The count is 16 bits wide; a full block is followed by another of its kind.
+    fn must_open(&self, id: u8) -> bool {
+        self.block != id || self.count == u16::MAX
+    }
+
+    fn close_block(&mut self) {
+        if self.block != block::PADDING {
+            self.patch(self.count_at, &self.count.to_be_bytes());
+            (self.block, self.count) = (block::PADDING, 0);
+        }
+    }
+
+    fn put_string(&mut self, first: &[u8], second: &[u8]) {
+        // `fits` has checked the length.
+        let len = u16::try_from(first.len() + second.len()).unwrap_or(u16::MAX);
+        self.out.put_u16(len);
+        self.out.put_slice(first);
+        self.out.put_slice(second);
+    }
+
+    fn patch(&mut self, at: usize, bytes: &[u8]) {
+        if let Some(place) = self.out.get_mut(at..at + bytes.len()) {
+            place.copy_from_slice(bytes);
+        }
+    }
+}
+
+impl Drop for HeaderWriter<'_> {
+    fn drop(&mut self) {
+        if !self.finished {
+            self.out.truncate(self.start);
+        }
+    }
+}
+
+#[cold]
+fn too_much(bytes: usize) -> Error {
+    failed(format!("invalid header length[{bytes}], it ends at {}", HeaderWriter::MAX_INFO_BYTES))
+}
+
+#[cold]
+fn failed(text: String) -> Error {
+    Error::new(Code::EncodeFailed, text)
+}
