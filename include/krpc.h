@@ -45,6 +45,18 @@
 #include <stdint.h>
 #include <string.h>
 
+/**
+ * Flag of a method, for clients and services: it is never answered, as declared `oneway` in the IDL. A
+ * handler must still free the request; the connection's next request waits for that.
+ */
+#define KRPC_METHOD_FLAG_ONEWAY 1
+
+/**
+ * Flag for `krpc_service_add_method`: the handler runs on the I/O thread and must not block. Saves two
+ * thread switches a call.
+ */
+#define KRPC_METHOD_FLAG_INLINE 2
+
 /** As a time or a timeout: never. */
 #define KRPC_FOREVER INT64_MAX
 
@@ -174,6 +186,55 @@ typedef int32_t krpc_phase;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
+/** How much a log line matters. */
+enum krpc_log_level
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    /** Something failed that nobody else reports, such as a panic inside the library. */
+    KRPC_LOG_LEVEL_ERROR = 1,
+    /** A peer misbehaved, or a limit was hit. */
+    KRPC_LOG_LEVEL_WARN = 2,
+    /** Start and end of servers and runtimes. */
+    KRPC_LOG_LEVEL_INFO = 3,
+    /** Single connections and calls. */
+    KRPC_LOG_LEVEL_DEBUG = 4,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum krpc_log_level krpc_log_level;
+#else
+typedef int32_t krpc_log_level;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
+ * How requests are framed. Replies may come in any of these forms, and servers accept all of them on
+ * one port.
+ */
+enum krpc_transport
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    /** TTHeader around a framed payload: what Kitex clients send. Carries metainfo. The default. */
+    KRPC_TRANSPORT_TTHEADER_FRAMED = 1,
+    /** TTHeader around a bare payload. Carries metainfo. */
+    KRPC_TRANSPORT_TTHEADER = 2,
+    /** Thrift framed. Carries no metainfo and no business status. */
+    KRPC_TRANSPORT_FRAMED = 3,
+    /** Thrift buffered. Carries no metainfo and no business status. */
+    KRPC_TRANSPORT_BUFFERED = 4,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum krpc_transport krpc_transport;
+#else
+typedef int32_t krpc_transport;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
 /** How a message's bytes are encoded. An open number: other values pass through unchanged. */
 enum krpc_encoding
 #if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
@@ -199,6 +260,62 @@ typedef int32_t krpc_encoding;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
+/** How far a pair travels. If A calls B, and B calls C while it answers A: */
+enum krpc_metainfo_kind
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    /** From A to B, where it arrives as UPSTREAM; C does not see it. */
+    KRPC_METAINFO_KIND_TRANSIENT = 1,
+    /** From A to B, and from there to C and every service below. */
+    KRPC_METAINFO_KIND_PERSISTENT = 2,
+    /** From B's handler back to A, beside the reply; no further. */
+    KRPC_METAINFO_KIND_BACKWARD = 3,
+    /** What arrived in B as TRANSIENT: readable there, never sent on. */
+    KRPC_METAINFO_KIND_UPSTREAM = 4,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum krpc_metainfo_kind krpc_metainfo_kind;
+#else
+typedef int32_t krpc_metainfo_kind;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/** How a report is written. */
+enum krpc_report_format
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    /** One line for people, e.g. "3 live handles: 2 message, 1 reply". */
+    KRPC_REPORT_FORMAT_TEXT = 1,
+    /** A JSON object with the live and created handles of every type. */
+    KRPC_REPORT_FORMAT_JSON = 2,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum krpc_report_format krpc_report_format;
+#else
+typedef int32_t krpc_report_format;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
+ * Calls one destination. Any number of threads may call at once; each call in flight has a connection
+ * of its own, taken from a pool. Blocking calls run on the calling thread and start no other.
+ *
+ * Made by `krpc_client_build`. Free it with `krpc_client_free`.
+ */
+typedef struct krpc_client krpc_client;
+
+/**
+ * Builder of a client. Consumed by `krpc_client_build`, also on failure; else free it with
+ * `krpc_client_options_free`.
+ */
+typedef struct krpc_client_options krpc_client_options;
+
 /**
  * A failure: status, text, phase, peer, method, and what the peer said. Immutable.
  *
@@ -217,6 +334,77 @@ typedef struct krpc_error krpc_error;
 typedef struct krpc_message krpc_message;
 
 /**
+ * Key-value pairs that travel beside a call. A key is unique within its kind; keys and values are text
+ * that passes unchanged. Only TTHeader carries them: framed and buffered connections drop them.
+ *
+ * Make one with `krpc_metainfo_new` to send it; those of requests and replies are borrowed and read
+ * only. Free an owned one with `krpc_metainfo_free`.
+ */
+typedef struct krpc_metainfo krpc_metainfo;
+
+/**
+ * A method of a service, prepared once so that calls hash and copy no names. Immutable; may be shared
+ * by threads and used with any client. Free it with `krpc_method_free`.
+ */
+typedef struct krpc_method krpc_method;
+
+/**
+ * The end of a call: message, pairs sent back, facts, and an error unless all went well. Immutable.
+ *
+ * Borrowed parts live as long as the reply. Free it with `krpc_reply_free`.
+ */
+typedef struct krpc_reply krpc_reply;
+
+/**
+ * A call to be answered exactly once: `krpc_request_reply`, `_throw`, `_fail_biz` or `_fail`, from any
+ * thread, now or later. A second answer is INVALID_STATE; an answer whose caller has gone is GONE.
+ *
+ * Free it with `krpc_request_free` after answering; freeing it unanswered tells the caller "handler
+ * gave no answer".
+ */
+typedef struct krpc_request krpc_request;
+
+/**
+ * Threads that drive sockets ("krpc-io-N") and run handlers ("krpc-work-N"). They are made by
+ * `krpc_runtime_new` and by work that comes, never at load, and are gone after `krpc_runtime_shutdown`
+ * or `krpc_runtime_free`. All signals are blocked in them but those that report their own faults;
+ * processes that a handler starts inherit that mask.
+ *
+ * Most programs need none: servers use a shared one that is made on first use and ends with its last
+ * server. Free it with `krpc_runtime_free`; servers that still use it keep it alive.
+ */
+typedef struct krpc_runtime krpc_runtime;
+
+/**
+ * Listens and hands requests to handlers. All transports are served on every address.
+ *
+ * Made by `krpc_server_build`. Stop it with `krpc_server_stop`, free it with `krpc_server_free`.
+ */
+typedef struct krpc_server krpc_server;
+
+/**
+ * Builder of a server. Consumed by `krpc_server_build`, also on failure; else free it with
+ * `krpc_server_options_free`.
+ */
+typedef struct krpc_server_options krpc_server_options;
+
+/**
+ * A named set of methods with their handlers, on its way into a server. Consumed by
+ * `krpc_server_options_add_service`; else free it with `krpc_service_free`.
+ */
+typedef struct krpc_service krpc_service;
+
+/** What one call does differently. Sized struct: start from `KRPC_CALL_OPTIONS_INIT`. */
+typedef struct krpc_call_options {
+    /** `sizeof(krpc_call_options)` as the caller was compiled. */
+    size_t struct_size;
+    /** For the whole call, connecting included, in milliseconds. 0: the client's; `KRPC_FOREVER`: none. */
+    int64_t timeout_ms;
+    /** Pairs that travel with the call, or NULL. Borrowed for the call. Carried by TTHeader only. */
+    const krpc_metainfo *metainfo;
+} krpc_call_options;
+
+/**
  * A view of text: pointer and length in bytes, not NUL-terminated. NULL with length 0 is the empty
  * string. Text that the library makes is UTF-8; text of peers passes unchanged.
  */
@@ -227,6 +415,42 @@ typedef struct krpc_str {
     size_t len;
 } krpc_str;
 
+/**
+ * What a client's connection pools have done so far. Sized struct: start from
+ * `KRPC_CLIENT_STATS_INIT`.
+ */
+typedef struct krpc_client_stats {
+    /** `sizeof(krpc_client_stats)` as the caller was compiled. */
+    size_t struct_size;
+    /** Connections established. */
+    uint64_t dialled;
+    /** Calls that used an idle connection. */
+    uint64_t reused;
+    /** Idle connections that turned out to be dead or too old. */
+    uint64_t found_dead;
+    /** Connections idle now. */
+    uint64_t idle;
+} krpc_client_stats;
+
+/**
+ * Takes a log line. `target`: the part of the library that speaks. `text`: UTF-8, without a final
+ * newline. Both views are valid during the call only.
+ *
+ * Called on any thread, on several at once, never with a lock of the library held. Must not block; may
+ * call functions of the library that don't.
+ */
+typedef void (*krpc_log_fn)(void *user_data,
+                            krpc_log_level level,
+                            krpc_str target,
+                            krpc_str text);
+
+/**
+ * Releases what the host lent: memory behind a message, or the state of a callback. Called exactly
+ * once, on any thread, with the `user_data` given beside it; also if the function it was given to
+ * fails. Nothing uses `user_data` afterwards. Must not block.
+ */
+typedef void (*krpc_destroy_fn)(void *user_data);
+
 /** A view of bytes. NULL with length 0 is legal. */
 typedef struct krpc_bytes {
     /** First byte; may be NULL if `len` is 0. */
@@ -236,14 +460,228 @@ typedef struct krpc_bytes {
 } krpc_bytes;
 
 /**
- * Releases memory that the host lent to a message. Called exactly once, on any thread, when the last
- * reference is gone, with the `user_data` given beside it. Must not block.
+ * Facts about a call that has ended. Sized struct: set `struct_size` (or use `KRPC_FACTS_INIT`) before
+ * passing it to `krpc_reply_facts`.
  */
-typedef void (*krpc_destroy_fn)(void *user_data);
+typedef struct krpc_facts {
+    /** `sizeof(krpc_facts)` as the caller was compiled. */
+    size_t struct_size;
+    /** Bytes of the request on the wire, 0 if nothing was sent. */
+    uint64_t request_bytes;
+    /** Bytes of the reply on the wire, 0 if none came. */
+    uint64_t reply_bytes;
+    /** From the start of the call to its end, in microseconds. */
+    uint64_t elapsed_us;
+    /** Connections tried, including addresses that could not be reached. */
+    uint32_t attempts;
+    /** 1 if the call used a connection that an earlier call had left, else 0. */
+    uint32_t reused_connection;
+} krpc_facts;
+
+/** How a runtime is made. Sized struct: start from `KRPC_RUNTIME_OPTIONS_INIT`. */
+typedef struct krpc_runtime_options {
+    /** `sizeof(krpc_runtime_options)` as the caller was compiled. */
+    size_t struct_size;
+    /** Threads that drive sockets, at most 1024. 0: the default, 1. */
+    uint32_t io_threads;
+    /** Most threads that run handlers, started when needed. 0: the default, 64. */
+    uint32_t worker_threads;
+} krpc_runtime_options;
+
+/** What a stop left behind. Sized struct: start from `KRPC_STOPPED_INIT`. */
+typedef struct krpc_stopped {
+    /** `sizeof(krpc_stopped)` as the caller was compiled. */
+    size_t struct_size;
+    /** Connections that ended by themselves within the grace. */
+    uint64_t finished;
+    /** Connections that were cut off. */
+    uint64_t cut_off;
+} krpc_stopped;
+
+/**
+ * Answers a request. It owns `request`: answer it once and free it, now or later, on this thread or
+ * another. Several calls may run at once, with the same `user_data`.
+ *
+ * Runs on a thread of the runtime's handler pool, where it may block; an inline handler runs on the
+ * I/O thread, where it must not. It must not throw, longjmp or end the thread.
+ */
+typedef void (*krpc_handler_fn)(void *user_data, krpc_request *request);
 
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
+
+/* ---- krpc_client: calls one destination -------------------------------------------------- */
+
+/**
+ * Makes a client.
+ *
+ * `options`: always consumed, also on failure. Nothing is connected yet.
+ * Returns an owned client, or NULL and an error.
+ *
+ * Thread: any thread. Errors: INVALID_ARGUMENT, NO_ADDRESS, OUT_OF_RESOURCES. Since: 0.1.
+ */
+krpc_client *krpc_client_build(krpc_client_options *options,
+                               krpc_error **error);
+
+/**
+ * Calls a method and waits for the end of the call.
+ *
+ * `method`: from `krpc_client_method`. `request`: the *args* struct, borrowed; NULL is an empty one.
+ * `options`: NULL for the client's defaults. `reply` (optional): receives an owned reply on any
+ * outcome, NULL only if an argument is invalid. Returns how the call ended, as `krpc_reply_status`.
+ *
+ * The call takes an idle connection or makes one; addresses that can't be reached are passed over. A
+ * request that the peer may have seen is never sent twice. A timeout tells the peer nothing: its
+ * handler runs on.
+ *
+ * Thread: any thread that may block; WOULD_DEADLOCK on an I/O thread (inline handlers).
+ * Errors: any of 1xx to 6xx. Since: 0.1.
+ */
+krpc_status krpc_client_call(const krpc_client *client,
+                             const krpc_method *method,
+                             const krpc_message *request,
+                             const krpc_call_options *options,
+                             krpc_reply **reply);
+
+/**
+ * The same for a method that is called once: `name` as in `krpc_client_method`, two-way.
+ *
+ * Thread: any thread that may block; WOULD_DEADLOCK on an I/O thread (inline handlers).
+ * Errors: any of 1xx to 6xx. Since: 0.1.
+ */
+krpc_status krpc_client_call_by_name(const krpc_client *client,
+                                     krpc_str name,
+                                     const krpc_message *request,
+                                     const krpc_call_options *options,
+                                     krpc_reply **reply);
+
+/**
+ * Refuses new calls (CLOSED) and closes idle connections. Calls under way end by themselves or, if
+ * `cut_off`, at once as CLOSED. Calling it again does nothing more.
+ *
+ * Thread: any thread. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_status krpc_client_close(const krpc_client *client, bool cut_off);
+
+/**
+ * Reads the counters of a client's connection pools, over all addresses.
+ *
+ * `stats`: its `struct_size` must be set; the fields that it has room for are filled in.
+ *
+ * Thread: any thread. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_status krpc_client_read_stats(const krpc_client *client,
+                                   krpc_client_stats *stats);
+
+/**
+ * Frees a client. NULL is fine. Calls under way on other threads end by themselves.
+ *
+ * Thread: any thread, once; not while a call on another thread is about to start. Errors: none.
+ * Since: 0.1.
+ */
+void krpc_client_free(krpc_client *client);
+
+/* ---- krpc_client_options: the builder of a client ---------------------------------------- */
+
+/**
+ * A builder for a client of one destination.
+ *
+ * `destination`: the destination's name, for the peer's logs; UTF-8, copied.
+ * Returns an owned builder, or NULL and an error.
+ *
+ * Thread: any thread. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_client_options *krpc_client_options_new(krpc_str destination,
+                                             krpc_error **error);
+
+/**
+ * Adds an address; calls take them in turn.
+ *
+ * `address`: "127.0.0.1:8888", "[::1]:8888", "host:8888" or "unix:/path"; UTF-8, copied. Host names
+ * are resolved by the system whenever a connection is made.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_status krpc_client_options_add_address(krpc_client_options *options,
+                                            krpc_str address,
+                                            krpc_error **error);
+
+/**
+ * Names this program, for the peer's logs. Default empty.
+ *
+ * `caller`: UTF-8, copied.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_status krpc_client_options_set_caller(krpc_client_options *options,
+                                           krpc_str caller,
+                                           krpc_error **error);
+
+/**
+ * Chooses how requests are framed: a `krpc_transport`. Default `KRPC_TRANSPORT_TTHEADER_FRAMED`.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_status krpc_client_options_set_transport(krpc_client_options *options,
+                                              int32_t transport,
+                                              krpc_error **error);
+
+/**
+ * Sets the timeout of calls that set none, in milliseconds, connecting included. 0 or `KRPC_FOREVER`:
+ * none, which is the default.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_status krpc_client_options_set_timeout_ms(krpc_client_options *options,
+                                               int64_t timeout_ms,
+                                               krpc_error **error);
+
+/**
+ * Sets how long establishing a connection may take, in milliseconds, at least 1. Default 1000. A call's
+ * own timeout holds as well.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_status krpc_client_options_set_connect_timeout_ms(krpc_client_options *options,
+                                                       int64_t timeout_ms,
+                                                       krpc_error **error);
+
+/**
+ * Sets how long an idle connection is kept for reuse, in milliseconds, at least 1. Default 60,000. Keep
+ * it below the server's idle timeout (Kitex: 10 minutes).
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_status krpc_client_options_set_idle_timeout_ms(krpc_client_options *options,
+                                                    int64_t timeout_ms,
+                                                    krpc_error **error);
+
+/**
+ * Sets how many idle connections are kept per address. Default 256; 0: every call makes its own.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_status krpc_client_options_set_max_idle_connections(krpc_client_options *options,
+                                                         size_t count,
+                                                         krpc_error **error);
+
+/**
+ * Sets the largest reply in bytes, 1 to 0x3FFFFFFF. Default 64 MiB. Larger ones end their call as
+ * FRAME_TOO_LARGE before memory is reserved.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_status krpc_client_options_set_max_frame_bytes(krpc_client_options *options,
+                                                    size_t bytes,
+                                                    krpc_error **error);
+
+/**
+ * Frees a builder that was not consumed. NULL is fine.
+ *
+ * Thread: any thread, once. Errors: none. Since: 0.1.
+ */
+void krpc_client_options_free(krpc_client_options *options);
 
 /* ---- krpc_error: a failure with all that is known about it ------------------------------- */
 
@@ -368,6 +806,26 @@ const krpc_error *krpc_error_cause(const krpc_error *error);
  */
 void krpc_error_free(krpc_error *error);
 
+/* ---- The process-wide log callback ------------------------------------------------------- */
+
+/**
+ * Sets the function that takes the library's log lines, for the whole process. It replaces the one set
+ * before; NULL removes that. Without one nothing is logged: the library itself never prints.
+ *
+ * `level`: a `krpc_log_level`; lines that matter less are not even formatted. Ignored if `callback` is
+ * NULL. `destroy` (optional): called once with `user_data` when `callback` has been replaced or removed
+ * and its last call has returned; before this function returns, if it fails or `callback` is NULL. A
+ * call that is under way on another thread may end after its replacement: wait for `destroy` before you
+ * free what the callback uses.
+ *
+ * Thread: any thread. Errors: INVALID_ARGUMENT; then the function set before stays. Since: 0.1.
+ */
+krpc_status krpc_log_set(int32_t level,
+                         krpc_log_fn callback,
+                         void *user_data,
+                         krpc_destroy_fn destroy,
+                         krpc_error **error);
+
 /* ---- krpc_message: immutable bytes and their encoding ------------------------------------ */
 
 /**
@@ -469,6 +927,558 @@ krpc_bytes krpc_message_bytes(const krpc_message *message);
  */
 void krpc_message_free(krpc_message *message);
 
+/* ---- krpc_metainfo: key-value pairs that travel beside a call ---------------------------- */
+
+/**
+ * An empty set of pairs, owned by the caller.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+krpc_metainfo *krpc_metainfo_new(void);
+
+/**
+ * Sets a pair; replaces the value of a key that is there already.
+ *
+ * `kind`: a `krpc_metainfo_kind`. `key`: not empty. `value`: may be empty, but receivers ignore pairs
+ * with an empty value. Both are copied.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT; then nothing has changed. Since: 0.1.
+ */
+krpc_status krpc_metainfo_set(krpc_metainfo *metainfo,
+                              int32_t kind,
+                              krpc_str key,
+                              krpc_str value,
+                              krpc_error **error);
+
+/**
+ * The value of a key.
+ *
+ * `kind`: a `krpc_metainfo_kind`. `key`: borrowed for the call. `value` (optional): borrowed from
+ * `metainfo`, valid until it is changed or freed.
+ * Returns false, and sets an empty value, if there is no such pair.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+bool krpc_metainfo_get(const krpc_metainfo *metainfo,
+                       int32_t kind,
+                       krpc_str key,
+                       krpc_str *value);
+
+/**
+ * Number of pairs, of all kinds. 0 if `metainfo` is NULL.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+size_t krpc_metainfo_count(const krpc_metainfo *metainfo);
+
+/**
+ * One pair, in the order they were set or received, 0 ≤ `index` < `krpc_metainfo_count`.
+ *
+ * `kind` (optional): receives a `krpc_metainfo_kind`. `key` and `value` (both optional): borrowed from
+ * `metainfo`, valid until it is changed or freed.
+ * Returns false, and sets 0 and empty, if there is no such pair.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+bool krpc_metainfo_at(const krpc_metainfo *metainfo,
+                      size_t index,
+                      int32_t *kind,
+                      krpc_str *key,
+                      krpc_str *value);
+
+/**
+ * The same pairs in a set of their own, owned by the caller: for passing on, or keeping, what is
+ * borrowed. NULL if `metainfo` is NULL.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+krpc_metainfo *krpc_metainfo_copy(const krpc_metainfo *metainfo);
+
+/**
+ * Frees metainfo that you own. NULL is fine.
+ *
+ * Thread: any thread, once. Errors: none. Since: 0.1.
+ */
+void krpc_metainfo_free(krpc_metainfo *metainfo);
+
+/* ---- krpc_method: a method that is called often, prepared once --------------------------- */
+
+/**
+ * Prepares a method.
+ *
+ * `client`: the client that will call it. `name`: "Service/Method" with IDL names, or "Method", which
+ * leaves the service to the server; UTF-8, borrowed for the call. `flags`: 0 or `KRPC_METHOD_FLAG_ONEWAY`.
+ * Returns an owned method, or NULL and an error. It may outlive the client.
+ *
+ * Thread: any thread. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_method *krpc_client_method(const krpc_client *client,
+                                krpc_str name,
+                                uint32_t flags,
+                                krpc_error **error);
+
+/**
+ * Frees a method. NULL is fine.
+ *
+ * Thread: any thread, once, when no call uses it any more. Errors: none. Since: 0.1.
+ */
+void krpc_method_free(krpc_method *method);
+
+/* ---- krpc_reply: how a call ended, whatever the outcome ---------------------------------- */
+
+/**
+ * How the call ended. `KRPC_OK` if it went well; INVALID_ARGUMENT if `reply` is NULL.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+krpc_status krpc_reply_status(const krpc_reply *reply);
+
+/**
+ * The *result* struct, or NULL if none came. A business error may come with one. Borrowed from
+ * `reply`; keep it longer with `krpc_message_retain`.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+const krpc_message *krpc_reply_message(const krpc_reply *reply);
+
+/**
+ * The pairs that the handler sent back, of kind `KRPC_METAINFO_BACKWARD`; NULL only if `reply` is.
+ * Borrowed from `reply`.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+const krpc_metainfo *krpc_reply_metainfo(const krpc_reply *reply);
+
+/**
+ * Why the call failed, or NULL if it went well. Borrowed from `reply`: do not free it.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+const krpc_error *krpc_reply_error(const krpc_reply *reply);
+
+/**
+ * The last address that was tried, e.g. "127.0.0.1:8888"; empty if none was. Borrowed from `reply`.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+krpc_str krpc_reply_peer(const krpc_reply *reply);
+
+/**
+ * Sizes, times and attempts of the call.
+ *
+ * `facts`: its `struct_size` must be set; the fields that it has room for are filled in.
+ *
+ * Thread: any thread. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_status krpc_reply_facts(const krpc_reply *reply, krpc_facts *facts);
+
+/**
+ * Frees a reply and all that is borrowed from it. NULL is fine.
+ *
+ * Thread: any thread, once. Errors: none. Since: 0.1.
+ */
+void krpc_reply_free(krpc_reply *reply);
+
+/* ---- What the library knows about itself: live handles, for leak checks and operators ---- */
+
+/**
+ * Number of handles that you own now, over the whole process. 0 at the end of a program that frees all.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+size_t krpc_live_handles(void);
+
+/**
+ * A report on the handles of the whole process, not counting the returned message itself.
+ *
+ * `format`: a `krpc_report_format`. The message's encoding is `KRPC_ENCODING_RAW` for text,
+ * `KRPC_ENCODING_JSON` for JSON; read it with `krpc_message_bytes`.
+ * Returns an owned message, or NULL and an error.
+ *
+ * Thread: any thread. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_message *krpc_report(int32_t format, krpc_error **error);
+
+/* ---- krpc_request: a call in the hands of a handler -------------------------------------- */
+
+/**
+ * The method's name, as the caller sent it. Borrowed from `request`; empty if that is NULL.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+krpc_str krpc_request_method(const krpc_request *request);
+
+/**
+ * The name of the service that takes the call; for a catch-all as the caller sent it, which may be
+ * empty. Borrowed from `request`.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+krpc_str krpc_request_service(const krpc_request *request);
+
+/**
+ * The caller's address, e.g. "127.0.0.1:40522", or "unix". Borrowed from `request`.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+krpc_str krpc_request_peer(const krpc_request *request);
+
+/**
+ * Whether the caller waits for no answer. Answers to such a request are accepted and dropped.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+bool krpc_request_is_oneway(const krpc_request *request);
+
+/**
+ * The *args* struct; NULL only if `request` is. Borrowed from `request`; keep it longer with
+ * `krpc_message_retain`.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+const krpc_message *krpc_request_message(const krpc_request *request);
+
+/**
+ * The pairs that came with the call, of kinds UPSTREAM and PERSISTENT; NULL only if `request` is. Pass
+ * them as they are to calls that the handler makes: what must travel on does. Borrowed from `request`.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+const krpc_metainfo *krpc_request_metainfo(const krpc_request *request);
+
+/**
+ * Sends a pair back with the answer; replaces the value of a key set before. Carried by TTHeader only.
+ *
+ * `key`, not empty, and `value`: copied.
+ *
+ * Thread: one at a time, before the answer. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_status krpc_request_set_backward(krpc_request *request,
+                                      krpc_str key,
+                                      krpc_str value,
+                                      krpc_error **error);
+
+/**
+ * Answers with the *result* struct: field 0 is the return value; `void` is an empty struct.
+ *
+ * `result`: borrowed for the call, its bytes are shared; NULL is an empty struct.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT, INVALID_STATE, GONE. Since: 0.1.
+ */
+krpc_status krpc_request_reply(krpc_request *request,
+                               const krpc_message *result,
+                               krpc_error **error);
+
+/**
+ * Throws an exception declared in the IDL.
+ *
+ * `field_id`: its field in the method's `throws` list, not 0. `exception`: its own struct; borrowed for
+ * the call, its bytes are shared.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT, INVALID_STATE, GONE. Since: 0.1.
+ */
+krpc_status krpc_request_throw(krpc_request *request,
+                               int16_t field_id,
+                               const krpc_message *exception,
+                               krpc_error **error);
+
+/**
+ * Answers with a business status: the RPC worked, the business said no. Carried by TTHeader only:
+ * callers with another transport see an empty success.
+ *
+ * `code`: not 0. `message`: text for people, may be empty, copied. `extra`: NULL, or pairs to go with
+ * it; those of kind BACKWARD are taken, and copied.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT, INVALID_STATE, GONE. Since: 0.1.
+ */
+krpc_status krpc_request_fail_biz(krpc_request *request,
+                                  int32_t code,
+                                  krpc_str message,
+                                  const krpc_metainfo *extra,
+                                  krpc_error **error);
+
+/**
+ * Answers with an application exception, in the words of Kitex: type 6 says "biz error: text", others
+ * "text [biz error]".
+ *
+ * `type_id`: 6 for an internal error, 7 if the arguments cannot be read (which also ends the
+ * connection), or a number of your own above 21. `text`: for the caller, copied.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT, INVALID_STATE, GONE. Since: 0.1.
+ */
+krpc_status krpc_request_fail(krpc_request *request,
+                              int32_t type_id,
+                              krpc_str text,
+                              krpc_error **error);
+
+/**
+ * Frees a request and all that is borrowed from it. NULL is fine. If it was not answered, the caller
+ * is told that the handler gave no answer.
+ *
+ * Thread: any thread, once. Errors: none. Since: 0.1.
+ */
+void krpc_request_free(krpc_request *request);
+
+/* ---- krpc_runtime: the threads that serve ------------------------------------------------ */
+
+/**
+ * Starts a runtime.
+ *
+ * `options`: NULL for the defaults; copied. Returns an owned runtime, or NULL and an error.
+ *
+ * Thread: any thread. Errors: INVALID_ARGUMENT, UNSUPPORTED, OUT_OF_RESOURCES. Since: 0.1.
+ */
+krpc_runtime *krpc_runtime_new(const krpc_runtime_options *options,
+                               krpc_error **error);
+
+/**
+ * Ends the runtime's threads and with them all its connections; servers on it answer no more. Waits
+ * until running handlers have returned. Calling it again does nothing.
+ *
+ * Thread: any thread of the host; never from a callback (WOULD_DEADLOCK).
+ * Errors: INVALID_ARGUMENT, WOULD_DEADLOCK. Since: 0.1.
+ */
+krpc_status krpc_runtime_shutdown(krpc_runtime *runtime, krpc_error **error);
+
+/**
+ * Frees a runtime. NULL is fine. Its threads end now, as by `krpc_runtime_shutdown`, or with the last
+ * server that uses it.
+ *
+ * Thread: any thread, once. Errors: none. Since: 0.1.
+ */
+void krpc_runtime_free(krpc_runtime *runtime);
+
+/* ---- krpc_server: listens and hands requests to handlers --------------------------------- */
+
+/**
+ * Starts a server: when this returns, it listens.
+ *
+ * `options`: always consumed, also on failure. Returns an owned server, or NULL and an error.
+ *
+ * Thread: any thread. Errors: INVALID_ARGUMENT, RESOLVE_FAILED, LISTEN_FAILED, OUT_OF_RESOURCES.
+ * Since: 0.1.
+ */
+krpc_server *krpc_server_build(krpc_server_options *options,
+                               krpc_error **error);
+
+/**
+ * An address that the server listens on, in the order they were added, with the port that the system
+ * chose for port 0. Borrowed from `server`; empty if there is no such address.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+krpc_str krpc_server_address(const krpc_server *server,
+                             size_t index);
+
+/**
+ * Requests being handled now.
+ *
+ * Thread: any thread. Errors: none; 0 if `server` is NULL. Since: 0.1.
+ */
+size_t krpc_server_in_flight(const krpc_server *server);
+
+/**
+ * Stops gracefully: accepts no more connections, lets requests that have arrived be answered, tells
+ * TTHeader clients to go elsewhere, and cuts off what is left after `grace_ms`. Blocks until then.
+ * Calling it again does nothing.
+ *
+ * `grace_ms`: milliseconds, 0 cuts off at once, `KRPC_FOREVER` waits as long as it takes. `stopped`
+ * (optional): receives counts; its `struct_size` must be set.
+ *
+ * Thread: any thread that may block; WOULD_DEADLOCK on an I/O thread (inline handlers).
+ * Errors: INVALID_ARGUMENT, WOULD_DEADLOCK. Since: 0.1.
+ */
+krpc_status krpc_server_stop(const krpc_server *server,
+                             int64_t grace_ms,
+                             krpc_stopped *stopped,
+                             krpc_error **error);
+
+/**
+ * Frees a server. NULL is fine. What was not stopped is cut off: handlers that run may go on, their
+ * answers are GONE. Destroy functions run once their handlers have returned.
+ *
+ * Thread: any thread, once. Errors: none. Since: 0.1.
+ */
+void krpc_server_free(krpc_server *server);
+
+/* ---- krpc_server_options: the builder of a server ---------------------------------------- */
+
+/**
+ * A builder for a server.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+krpc_server_options *krpc_server_options_new(void);
+
+/**
+ * Adds an address to listen on.
+ *
+ * `address`: "127.0.0.1:8888", "[::]:8888", "host:8888" or "unix:/path"; port 0 lets the system
+ * choose (see `krpc_server_address`); UTF-8, copied. A unix path that nobody listens on is replaced.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_status krpc_server_options_add_address(krpc_server_options *options,
+                                            krpc_str address,
+                                            krpc_error **error);
+
+/**
+ * Adds a service. `service`: always consumed, also on failure.
+ *
+ * Calls that name no service go to the fallback service, or to the first that has the method; two
+ * services with a common method need a fallback that has it (checked by `krpc_server_build`).
+ * `fallback`: whether this is the fallback service; there can be one.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_status krpc_server_options_add_service(krpc_server_options *options,
+                                            krpc_service *service,
+                                            bool fallback,
+                                            krpc_error **error);
+
+/**
+ * Sets the handler of calls that no service takes: unknown services and unknown methods. Without it
+ * they are answered as such. Such calls are oneway if their message says so.
+ *
+ * Parameters as of `krpc_service_add_method`.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_status krpc_server_options_set_catch_all(krpc_server_options *options,
+                                              krpc_handler_fn handler,
+                                              void *user_data,
+                                              krpc_destroy_fn destroy,
+                                              krpc_error **error);
+
+/**
+ * Serves only calls that name their service exactly, as Kitex's refuse option does. Default false.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_status krpc_server_options_set_require_service_name(krpc_server_options *options,
+                                                         bool required,
+                                                         krpc_error **error);
+
+/**
+ * Chooses the runtime to run on, which is kept alive by the server. Default: the shared one.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_status krpc_server_options_set_runtime(krpc_server_options *options,
+                                            const krpc_runtime *runtime,
+                                            krpc_error **error);
+
+/**
+ * Sets how many requests may be handled at once; more are answered "request over limit". Default
+ * 10,000.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_status krpc_server_options_set_max_in_flight(krpc_server_options *options,
+                                                  size_t count,
+                                                  krpc_error **error);
+
+/**
+ * Sets how many connections may be open at once; more are closed at accept. Default 100,000.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_status krpc_server_options_set_max_connections(krpc_server_options *options,
+                                                    size_t count,
+                                                    krpc_error **error);
+
+/**
+ * Sets the largest request in bytes, 1 to 0x3FFFFFFF. Default 64 MiB. Larger ones end their connection
+ * before memory is reserved.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_status krpc_server_options_set_max_frame_bytes(krpc_server_options *options,
+                                                    size_t bytes,
+                                                    krpc_error **error);
+
+/**
+ * Accepts Thrift messages without the strict version word, as very old Apache clients send them.
+ * Default false.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_status krpc_server_options_set_allow_old_style(krpc_server_options *options,
+                                                    bool allow,
+                                                    krpc_error **error);
+
+/**
+ * Sets for how long a started request may arrive, in milliseconds, at least 1. Default 5000.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_status krpc_server_options_set_read_timeout_ms(krpc_server_options *options,
+                                                    int64_t timeout_ms,
+                                                    krpc_error **error);
+
+/**
+ * Sets for how long a client may take no byte of its reply, in milliseconds, at least 1. Default 5000.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_status krpc_server_options_set_write_timeout_ms(krpc_server_options *options,
+                                                     int64_t timeout_ms,
+                                                     krpc_error **error);
+
+/**
+ * Sets for how long a connection may be idle, in milliseconds, at least 1. Default 600,000.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_status krpc_server_options_set_idle_timeout_ms(krpc_server_options *options,
+                                                    int64_t timeout_ms,
+                                                    krpc_error **error);
+
+/**
+ * Frees a builder that was not consumed. NULL is fine.
+ *
+ * Thread: any thread, once. Errors: none. Since: 0.1.
+ */
+void krpc_server_options_free(krpc_server_options *options);
+
+/* ---- krpc_service: a named set of methods with their handlers ---------------------------- */
+
+/**
+ * A service without methods.
+ *
+ * `name`: as in the IDL, without namespace; UTF-8, copied. Returns an owned service, or NULL and an
+ * error.
+ *
+ * Thread: any thread. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_service *krpc_service_new(krpc_str name, krpc_error **error);
+
+/**
+ * Adds a method. A name can be added once.
+ *
+ * `name`: as in the IDL; UTF-8, copied. `flags`: 0, or `KRPC_METHOD_FLAG_ONEWAY` and
+ * `KRPC_METHOD_FLAG_INLINE` in any combination. `handler`: called for each request with `user_data`.
+ * `destroy` (optional): called once with `user_data` after the last call of the handler has returned,
+ * also if this function fails.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_status krpc_service_add_method(krpc_service *service,
+                                    krpc_str name,
+                                    uint32_t flags,
+                                    krpc_handler_fn handler,
+                                    void *user_data,
+                                    krpc_destroy_fn destroy,
+                                    krpc_error **error);
+
+/**
+ * Frees a service that was not consumed, which calls the destroy functions of its methods. NULL is
+ * fine.
+ *
+ * Thread: any thread, once. Errors: none. Since: 0.1.
+ */
+void krpc_service_free(krpc_service *service);
+
 /* ---- The status numbers of C, one for each row of the core's error table ----------------- */
 
 /**
@@ -555,5 +1565,20 @@ static inline krpc_bytes krpc_view(const void *ptr, size_t len)
 #else
 #define KRPC_STR(literal) ((krpc_str){"" literal, sizeof("" literal) - 1})
 #endif
+
+/** Initialiser of a `krpc_call_options`: its size, and the default in every field. */
+#define KRPC_CALL_OPTIONS_INIT {sizeof(krpc_call_options), 0, NULL}
+
+/** Initialiser of a `krpc_client_stats`: its size, and the default in every field. */
+#define KRPC_CLIENT_STATS_INIT {sizeof(krpc_client_stats), 0, 0, 0, 0}
+
+/** Initialiser of a `krpc_facts`: its size, and the default in every field. */
+#define KRPC_FACTS_INIT {sizeof(krpc_facts), 0, 0, 0, 0, 0}
+
+/** Initialiser of a `krpc_runtime_options`: its size, and the default in every field. */
+#define KRPC_RUNTIME_OPTIONS_INIT {sizeof(krpc_runtime_options), 0, 0}
+
+/** Initialiser of a `krpc_stopped`: its size, and the default in every field. */
+#define KRPC_STOPPED_INIT {sizeof(krpc_stopped), 0, 0}
 
 #endif  /* KRPC_H */

@@ -2,3 +2,6 @@
 
 pub mod call;
 pub mod server;
+
+pub use crate::io::Address;
+pub use crate::io::runtime::{Runtime, RuntimeOptions};

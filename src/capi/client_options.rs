@@ -8,8 +8,8 @@ use crate::capi::guard::{guard, guard_new, guard_or};
 use crate::capi::handle::{self, Opaque};
 use crate::capi::status::krpc_status;
 use crate::capi::types::{KRPC_FOREVER, krpc_str};
-use crate::io::Address;
 use crate::observe::handles::Kind;
+use crate::rpc::Address;
 use crate::rpc::call::{ClientOptions, Transport};
 
 /// Builder of a client. Consumed by `krpc_client_build`, also on failure; else free it with

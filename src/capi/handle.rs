@@ -46,11 +46,6 @@ impl<T> Slot<T> {
         debug::born(slot as usize, O::KIND);
         slot.cast()
     }
-
-    /// The value, for the handle that embeds this slot.
-    pub(super) fn value(&self) -> &T {
-        &self.value
-    }
 }
 
 /// A slot dies where it stands, so that a pointer to it is refused as long as nothing overwrites it.

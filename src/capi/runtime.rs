@@ -8,8 +8,8 @@ use crate::capi::guard::{guard, guard_new, guard_or};
 use crate::capi::handle::{self, Opaque};
 use crate::capi::status::krpc_status;
 use crate::capi::types::{SizedStruct, read_sized};
-use crate::io::runtime::{Runtime, RuntimeOptions};
 use crate::observe::handles::Kind;
+use crate::rpc::{Runtime, RuntimeOptions};
 
 /// Threads that drive sockets ("krpc-io-N") and run handlers ("krpc-work-N"). They are made by
 /// `krpc_runtime_new` and by work that comes, never at load, and are gone after `krpc_runtime_shutdown`
@@ -81,10 +81,7 @@ pub unsafe extern "C" fn krpc_runtime_shutdown(
 ) -> krpc_status {
     guard(error, || {
         // SAFETY: the host vouches for the handle.
-        let runtime = unsafe { handle::get(runtime, "runtime")? };
-        crate::io::thread::on_host_thread()?;
-        runtime.shutdown();
-        Ok(())
+        unsafe { handle::get(runtime, "runtime")? }.shutdown()
     })
 }
 

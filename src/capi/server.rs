@@ -111,11 +111,8 @@ pub unsafe extern "C" fn krpc_server_stop(
         if stopped.is_null() {
             return Ok(());
         }
-        let filled = krpc_stopped {
-            struct_size: 0,
-            finished: counts.finished as u64,
-            cut_off: counts.cut_off as u64,
-        };
+        let filled =
+            krpc_stopped { struct_size: 0, finished: counts.finished as u64, cut_off: counts.cut_off as u64 };
         // SAFETY: the host vouches for a struct of the size that it says.
         unsafe { write_sized(stopped, "stopped", filled) }
     })

@@ -14,8 +14,8 @@ use crate::capi::runtime::krpc_runtime;
 use crate::capi::service::{HostHandler, krpc_handler_fn, krpc_service};
 use crate::capi::status::krpc_status;
 use crate::capi::types::krpc_str;
-use crate::io::Address;
 use crate::observe::handles::Kind;
+use crate::rpc::Address;
 use crate::rpc::server::ServerOptions;
 
 /// Builder of a server. Consumed by `krpc_server_build`, also on failure; else free it with

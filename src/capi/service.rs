@@ -108,7 +108,7 @@ pub(super) struct HostHandler {
 }
 
 impl HostHandler {
-    pub(super) fn new(handler: krpc_handler_fn, user_data: UserData) -> Result<Arc<dyn Handler>> {
+    pub(super) fn new(handler: krpc_handler_fn, user_data: UserData) -> Result<Arc<HostHandler>> {
         let call = handler.ok_or_else(|| Error::invalid_argument("handler", "is NULL"))?;
         Ok(Arc::new(HostHandler { call, user_data }))
     }

@@ -101,7 +101,7 @@ pub(super) unsafe fn read_sized<T: SizedStruct>(from: *const T, parameter: &str)
     }
     // SAFETY: not NULL; the first field is the size.
     let size = unsafe { from.cast::<usize>().read() };
-    check_size::<T>(size, parameter)?;
+    check_size(size, parameter)?;
     let known = size.min(size_of::<T>());
     // SAFETY: both sides have `known` bytes, and any bit pattern is valid.
     unsafe { std::ptr::copy_nonoverlapping(from.cast::<u8>(), (&raw mut value).cast::<u8>(), known) };
@@ -121,7 +121,7 @@ pub(super) unsafe fn write_sized<T: SizedStruct>(to: *mut T, parameter: &str, va
     }
     // SAFETY: not NULL; the first field is the size, which stays as it is.
     let size = unsafe { to.cast::<usize>().read() };
-    check_size::<T>(size, parameter)?;
+    check_size(size, parameter)?;
     let skip = size_of::<usize>();
     let known = size.min(size_of::<T>()) - skip;
     // SAFETY: both sides have `skip + known` bytes.
@@ -132,7 +132,7 @@ pub(super) unsafe fn write_sized<T: SizedStruct>(to: *mut T, parameter: &str, va
     Ok(())
 }
 
-fn check_size<T>(size: usize, parameter: &str) -> Result<()> {
+fn check_size(size: usize, parameter: &str) -> Result<()> {
     // Nothing real is larger; more is an uninitialised struct.
     const LARGEST: usize = 4096;
     match size {

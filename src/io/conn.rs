@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 
 use crate::base::log::{Level, Log};
 use crate::base::{Code, Error, Limits, Result};
+use crate::io::clock;
 use crate::io::timer::LazyTimer;
 use crate::io::transport::Transport;
 use crate::proto::pingpong::{Answer, Exception, Reply, ServerConn, Timeouts};
@@ -181,7 +182,7 @@ enum Pause {
 impl ConnTask {
     /// A task for an accepted socket.
     pub fn new(transport: Transport, mailbox: Arc<Mailbox>, setup: Setup) -> ConnTask {
-        let proto = ServerConn::new(setup.limits, setup.timeouts, Instant::now());
+        let proto = ServerConn::new(setup.limits, setup.timeouts, clock::now());
         ConnTask {
             transport,
             setup,
@@ -198,7 +199,7 @@ impl ConnTask {
     fn run(&mut self, cx: &mut Context<'_>) -> Result<Pause, End> {
         let mut served = 0;
         loop {
-            let now = Instant::now();
+            let now = clock::now();
             if let Some(reply) = self.take_mail(cx, now)? {
                 self.proto.reply(&mut self.output, &reply, now)?;
             }
@@ -206,7 +207,12 @@ impl ConnTask {
                 self.flush(cx)?;
                 return Ok(Pause::Yield);
             }
-            if let Some(request) = self.proto.receive(&mut self.input, now)? {
+            let received = self.proto.receive(&mut self.input, now);
+            if received.is_err() {
+                // What was answered before is still the peer's.
+                self.flush(cx)?;
+            }
+            if let Some(request) = received? {
                 served += 1;
                 let responder = Responder { mailbox: Arc::clone(&self.mailbox), answered: false };
                 self.setup.dispatch.dispatch(request, responder);
@@ -254,7 +260,7 @@ impl ConnTask {
                 Poll::Ready(Err(reason)) => return Err(End::Lost(reason)),
                 Poll::Ready(Ok(written)) => {
                     self.output.advance(written);
-                    self.proto.written(self.output.len(), Instant::now());
+                    self.proto.written(self.output.len(), clock::now());
                 }
             }
         }
@@ -297,7 +303,7 @@ impl ConnTask {
         }
         if let Some(at) = self.proto.wake_at()
             && self.timer.wake_at(at, cx)
-            && let Some(error) = self.proto.expired(Instant::now())
+            && let Some(error) = self.proto.expired(clock::now())
         {
             return Err(End::Refused(error));
         }

@@ -12,9 +12,10 @@ use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::task::AbortHandle;
 
-use crate::base::log::{Level, Log};
+use crate::base::log::Level;
 use crate::base::{Code, Error, Result};
 use crate::io::addr::Address;
+use crate::io::clock;
 use crate::io::conn::{ConnTask, Mailbox, Order, Setup};
 use crate::io::runtime::Runtime;
 use crate::io::thread;
@@ -56,7 +57,7 @@ impl Listener {
         runtime: &Arc<Runtime>,
     ) -> Result<Listener> {
         let sockets = addresses.iter().map(bind).collect::<Result<Vec<_>>>()?;
-        let connections = Arc::new(Connections::new(max_connections, setup.log.clone()));
+        let connections = Arc::new(Connections::new(max_connections));
         let mut listener = Listener {
             addresses: Vec::new(),
             accepting: Mutex::new(Vec::new()),
@@ -77,18 +78,19 @@ impl Listener {
         runtime: &Arc<Runtime>,
     ) -> Result<()> {
         let failed = |reason: io::Error| listen_error(address, &reason);
-        let bound = match address {
-            Address::Unix(path) => {
-                self.unix_paths.lock().push(path.clone());
-                address.clone()
-            }
-            _ => {
-                let local = socket.local_addr().map_err(failed)?;
-                Address::Ip(local.as_socket().ok_or_else(|| {
-                    Error::new(Code::ListenFailed, format!("{address}: no local address"))
-                })?)
-            }
-        };
+        let bound =
+            match address {
+                Address::Unix(path) => {
+                    self.unix_paths.lock().push(path.clone());
+                    address.clone()
+                }
+                _ => {
+                    let local = socket.local_addr().map_err(failed)?;
+                    Address::Ip(local.as_socket().ok_or_else(|| {
+                        Error::new(Code::ListenFailed, format!("{address}: no local address"))
+                    })?)
+                }
+            };
         let shard = runtime.shard(0);
         let socket = {
             let _inside = shard.enter();
@@ -120,12 +122,12 @@ impl Listener {
     /// off what is left after `grace`. Blocks until then. Calling it again does nothing.
     pub fn stop(&self, grace: Duration) -> Result<Stopped> {
         thread::may_block()?;
-        let deadline = Instant::now().checked_add(grace);
+        let deadline = clock::now().checked_add(grace);
         self.close_sockets();
         let before = self.connections.order(Order::Drain);
         self.connections.wait_empty(deadline);
         let cut_off = self.connections.order(Order::Abort);
-        self.connections.wait_empty(Instant::now().checked_add(ABORT_WAIT));
+        self.connections.wait_empty(clock::now().checked_add(ABORT_WAIT));
         Ok(Stopped { finished: before.saturating_sub(cut_off), cut_off })
     }
 
@@ -288,7 +290,6 @@ impl Detached {
 #[derive(Debug)]
 struct Connections {
     max: usize,
-    log: Log,
     state: Mutex<Members>,
     emptied: Condvar,
 }
@@ -304,8 +305,8 @@ struct Members {
 }
 
 impl Connections {
-    fn new(max: usize, log: Log) -> Connections {
-        Connections { max, log, state: Mutex::default(), emptied: Condvar::new() }
+    fn new(max: usize) -> Connections {
+        Connections { max, state: Mutex::default(), emptied: Condvar::new() }
     }
 
     /// Gives an order to all, and returns how many there are.

@@ -95,9 +95,16 @@ impl Runtime {
         &self.shards[index].handle
     }
 
-    /// Ends all threads and with them all connections. Waits for running handlers, unless it is called
-    /// on a thread of the core. Calling it again does nothing.
-    pub fn shutdown(&self) {
+    /// Ends all threads and with them all connections, and waits for running handlers, so not on a
+    /// thread of the core. Calling it again does nothing.
+    pub fn shutdown(&self) -> Result<()> {
+        thread::on_host_thread()?;
+        self.end();
+        Ok(())
+    }
+
+    /// The same, but on a thread of the core it waits for nothing.
+    fn end(&self) {
         for shard in &self.shards {
             shard.stop.notify_one();
         }
@@ -114,7 +121,7 @@ impl Runtime {
 
 impl Drop for Runtime {
     fn drop(&mut self) {
-        self.shutdown();
+        self.end();
         self.log.write(Level::Info, "runtime", format_args!("ended"));
     }
 }

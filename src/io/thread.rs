@@ -21,11 +21,7 @@ thread_local! {
 
 /// Starts a thread `name` with all signals blocked that are not about the thread itself, so that
 /// SIGPIPE and the host's signals never land here.
-pub fn spawn(
-    name: String,
-    role: Role,
-    body: impl FnOnce() + Send + 'static,
-) -> Result<JoinHandle<()>> {
+pub fn spawn(name: String, role: Role, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
     let started = Builder::new().name(name).spawn(move || {
         sys::block_host_signals();
         ROLE.set(Some(role));
@@ -53,7 +49,9 @@ pub fn may_block() -> Result<()> {
 /// Refuses to wait on a thread of the core for the core's threads to end.
 pub fn on_host_thread() -> Result<()> {
     match role() {
-        Some(_) => Err(Error::new(Code::WouldDeadlock, "called on a thread of the library, which it would wait for")),
+        Some(_) => {
+            Err(Error::new(Code::WouldDeadlock, "called on a thread of the library, which it would wait for"))
+        }
         None => Ok(()),
     }
 }

@@ -14,6 +14,17 @@ pub enum Protocol {
     Default,
 }
 
+impl Protocol {
+    /// Its name, for people.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Protocol::Http2 => "gRPC over HTTP/2",
+            Protocol::TtStreaming => "TTHeader streaming",
+            Protocol::Default => "Thrift",
+        }
+    }
+}
+
 /// How many bytes always suffice.
 pub const BYTES: usize = 8;
 

@@ -2,13 +2,14 @@
 
 use std::io::{self, IoSlice, Read};
 use std::os::fd::AsFd;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::base::{Code, Error, Limits, Metainfo, Phase, Result};
 use crate::io::addr::Address;
+use crate::io::clock;
 use crate::io::sys::{self, Bell, Interest, Ready};
 use crate::proto::pingpong::{ClientConn, Request, Response};
 use crate::wire::outbuf::OutBuf;
@@ -82,10 +83,9 @@ impl Conn {
         let mut slices = [IoSlice::new(&[]); MAX_SLICES];
         let count = self.output.io_slices(&mut slices);
         // `writev` would raise SIGPIPE in a host that has it at its default.
-        let written = self.socket.send_vectored_with_flags(
-            slices.get(..count).unwrap_or_default(),
-            libc::MSG_NOSIGNAL,
-        )?;
+        let written = self
+            .socket
+            .send_vectored_with_flags(slices.get(..count).unwrap_or_default(), libc::MSG_NOSIGNAL)?;
         self.output.advance(written);
         Ok(())
     }
@@ -123,11 +123,13 @@ impl Conn {
 
     fn wait(&mut self, interest: Interest, bell: &Bell) -> Result<()> {
         loop {
-            let timeout = self.proto.wake_at().map(|at| at.saturating_duration_since(Instant::now()));
+            let timeout = self.proto.wake_at().map(|at| at.saturating_duration_since(clock::now()));
             match sys::wait(self.socket.as_fd(), bell.fd(), interest, timeout) {
                 Ok(Ready::Socket) => return Ok(()),
-                Ok(Ready::Bell) => return Err(Error::new(Code::Closed, "the client was closed").at(Phase::Wait)),
-                Ok(Ready::TimedOut) if self.proto.expired(Instant::now()) => return Err(timed_out(interest)),
+                Ok(Ready::Bell) => {
+                    return Err(Error::new(Code::Closed, "the client was closed").at(Phase::Wait));
+                }
+                Ok(Ready::TimedOut) if self.proto.expired(clock::now()) => return Err(timed_out(interest)),
                 Ok(Ready::TimedOut) => {}
                 Err(reason) if reason.kind() == io::ErrorKind::Interrupted => {}
                 Err(reason) => return Err(self.proto.lost(&self.input, Some(&reason))),

@@ -104,7 +104,8 @@ impl Pool {
 
     /// A fresh connection. Blocks up to the connect timeout, or to what is left of the call.
     pub fn dial(&self, left: Option<Duration>) -> Result<Conn> {
-        let timeout = left.map_or(self.options.connect_timeout, |left| left.min(self.options.connect_timeout));
+        let timeout =
+            left.map_or(self.options.connect_timeout, |left| left.min(self.options.connect_timeout));
         let conn = Conn::connect(&self.address, timeout.max(Duration::from_millis(1)), self.options.limits)?;
         self.dialled.fetch_add(1, Ordering::Relaxed);
         Ok(conn)

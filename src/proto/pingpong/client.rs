@@ -92,16 +92,14 @@ impl ClientConn {
             name: request.method.as_bytes(),
             body: request.body,
         };
-        frame::encode(out, &outbound, |header| write_header(header, request)).map_err(|e| e.at(Phase::Send))?;
+        frame::encode(out, &outbound, |header| write_header(header, request))
+            .map_err(|e| e.at(Phase::Send))?;
         if request.oneway {
             // The peer never answers; Kitex closes after a oneway, pooled or not (§4.3).
             self.reusable = false;
         } else {
-            self.call = Some(Expected {
-                seq: request.seq,
-                method: method.clone(),
-                deadline: request.deadline,
-            });
+            self.call =
+                Some(Expected { seq: request.seq, method: method.clone(), deadline: request.deadline });
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::base::{Code, Error, Message, Metainfo, Phase, Result};
 use crate::io::sync::{Conn, Pool, PoolOptions, Sent, Stats};
-use crate::io::{Address, Bell, thread};
+use crate::io::{Address, Bell, clock, thread};
 use crate::proto::pingpong::{Request, Response};
 use crate::rpc::call::method::Method;
 use crate::rpc::call::reply::{Facts, Reply};
@@ -146,7 +146,7 @@ impl Client {
     /// Calls a method and waits for its end on the current thread; no other thread takes part.
     pub fn call(&self, method: &Method, message: &Message, options: &CallOptions<'_>) -> Reply {
         const NO_METAINFO: &Metainfo = &Metainfo::new();
-        let started = Instant::now();
+        let started = clock::now();
         let timeout = options.timeout.or(self.options.timeout).filter(|timeout| *timeout != Duration::MAX);
         let mut call = Call {
             client: self,
@@ -219,7 +219,7 @@ impl Call<'_> {
 
     fn attempt(&mut self, peer: &Peer) -> Result<Response> {
         self.facts.attempts += 1;
-        while let Some(conn) = peer.pool.take_idle(Instant::now()) {
+        while let Some(conn) = peer.pool.take_idle(clock::now()) {
             self.facts.reused_connection = true;
             match self.exchange(peer, conn) {
                 // The peer had dropped the connection; the next one may be good.
@@ -255,7 +255,7 @@ impl Call<'_> {
         };
         self.facts.reply_bytes = response.wire_bytes;
         if !self.client.closed.load(Ordering::Acquire) {
-            peer.pool.put_back(conn, Instant::now());
+            peer.pool.put_back(conn, clock::now());
         }
         Ok(response)
     }
@@ -271,7 +271,7 @@ impl Call<'_> {
     }
 
     fn time_left(&self) -> Option<Duration> {
-        self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
+        self.deadline.map(|deadline| deadline.saturating_duration_since(clock::now()))
     }
 
     fn is_late(&self) -> bool {
@@ -315,10 +315,5 @@ mod tests {
         assert_eq!((client.next_seq(), client.next_seq()), (1, 2));
         client.next_seq.store(-1, Ordering::Relaxed);
         assert_eq!((client.next_seq(), client.next_seq()), (-1, 1));
-    }
-
-    #[test]
-    fn limits_have_one_default() {
-        assert_eq!(PoolOptions::default().limits, Limits::DEFAULT);
     }
 }

@@ -68,11 +68,19 @@ impl Dispatch for Dispatcher {
             }
             Route::UnknownMethod => {
                 let [service, method] = lossy([named, &inbound.name]);
-                return refuse(responder, ApplicationException::UNKNOWN_METHOD, format!("unknown method {method} (service {service})"));
+                return refuse(
+                    responder,
+                    ApplicationException::UNKNOWN_METHOD,
+                    format!("unknown method {method} (service {service})"),
+                );
             }
             Route::UnknownService => {
                 let [service, method] = lossy([named, &inbound.name]);
-                return refuse(responder, ApplicationException::UNKNOWN_SERVICE, format!("unknown service {service}, method {method}"));
+                return refuse(
+                    responder,
+                    ApplicationException::UNKNOWN_SERVICE,
+                    format!("unknown service {service}, method {method}"),
+                );
             }
         };
         match Permit::take(&self.in_flight, self.max_in_flight) {
@@ -83,7 +91,14 @@ impl Dispatch for Dispatcher {
             None if options.oneway => send(responder, Answer::Oneway),
             None => {
                 let text = "request over limit: too many requests in flight".into();
-                send(responder, Answer::Exception(Exception { type_id: ApplicationException::INTERNAL_ERROR, text, close: false }));
+                send(
+                    responder,
+                    Answer::Exception(Exception {
+                        type_id: ApplicationException::INTERNAL_ERROR,
+                        text,
+                        close: false,
+                    }),
+                );
             }
         }
     }

@@ -151,7 +151,11 @@ impl Request {
     }
 
     fn exception(&mut self, type_id: i32, text: Bytes) -> Result<()> {
-        self.answer(Answer::Exception(Exception { type_id, text, close: type_id == ApplicationException::PROTOCOL_ERROR }))
+        self.answer(Answer::Exception(Exception {
+            type_id,
+            text,
+            close: type_id == ApplicationException::PROTOCOL_ERROR,
+        }))
     }
 
     fn answer(&mut self, answer: Answer) -> Result<()> {

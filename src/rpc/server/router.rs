@@ -34,13 +34,8 @@ impl Router {
         catch_all: Option<Arc<dyn Handler>>,
         require_service_name: bool,
     ) -> Result<Router> {
-        let mut router = Router {
-            by_name: HashMap::new(),
-            fallback: None,
-            services,
-            catch_all,
-            require_service_name,
-        };
+        let mut router =
+            Router { by_name: HashMap::new(), fallback: None, services, catch_all, require_service_name };
         for (index, service) in router.services.iter().enumerate() {
             if router.by_name.insert(service.name.as_bytes().into(), index).is_some() {
                 let why = format_args!("service {} is registered twice", service.name);
@@ -145,14 +140,14 @@ mod tests {
     fn every_row_of_the_table() {
         let router = two(true, false, false);
         let rows = [
-            ("", "both", "A/both"),                // 3: fallback has it
-            ("", "b", "B/b"),                      // 3: else the first that has it
-            ("", "none", "unknown service"),       // 3: else row 7
-            ("B", "both", "B/both"),               // 4
-            ("B", "a", "unknown method"),          // 4: even if it lacks it
-            ("X", "b", "B/b"),                     // 5
-            ("X", "both", "unknown service"),      // 6: two have it
-            ("X", "none", "unknown service"),      // 6: none has it
+            ("", "both", "A/both"),           // 3: fallback has it
+            ("", "b", "B/b"),                 // 3: else the first that has it
+            ("", "none", "unknown service"),  // 3: else row 7
+            ("B", "both", "B/both"),          // 4
+            ("B", "a", "unknown method"),     // 4: even if it lacks it
+            ("X", "b", "B/b"),                // 5
+            ("X", "both", "unknown service"), // 6: two have it
+            ("X", "none", "unknown service"), // 6: none has it
         ];
         for (service, method, expected) in rows {
             assert_eq!(found(&router, service, method), expected, "{service}/{method}");
