@@ -5,4 +5,5 @@
 //! Everything shares the words of [`base`].
 
 pub mod base;
+pub mod idl;
 pub mod wire;
