@@ -18,6 +18,8 @@ pub struct Document {
     pub namespaces: Vec<Namespace>,
     /// Everything else.
     pub definitions: Vec<Definition>,
+    /// Names of definitions that could not be read: what uses them need not be complained about.
+    pub broken: Vec<String>,
     /// Every comment of the file, also those that belong to no node.
     pub comments: Vec<Comment>,
 }

@@ -25,6 +25,8 @@ pub struct ParsedFile {
     pub document: Document,
     /// Its direct includes that were found, in order.
     pub includes: Vec<Include>,
+    /// The prefixes of those that were not: names with them have been complained about enough.
+    pub missing: Vec<String>,
 }
 
 /// A resolved `include`.
@@ -116,7 +118,7 @@ impl Loader<'_> {
         }
         let text = self.program.sources.file(file).map_or("", |file| file.text());
         let document = parse(file, text, self.limits, self.diagnostics);
-        self.program.files.push(ParsedFile { document, includes: Vec::new() });
+        self.program.files.push(ParsedFile { document, includes: Vec::new(), missing: Vec::new() });
         file
     }
 
@@ -124,14 +126,21 @@ impl Loader<'_> {
         let parsed = self.program.files.get(file.index());
         let wanted: Vec<Literal> = parsed.map(|parsed| parsed.document.includes.clone()).unwrap_or_default();
         let mut found: Vec<Include> = Vec::new();
+        let mut missing = Vec::new();
         for literal in wanted {
-            if let Some(include) = self.include(file, &literal) {
-                self.check_prefix(&found, &include);
-                found.push(include);
+            match self.include(file, &literal) {
+                // One file under two spellings is one include.
+                Some(include) if found.iter().any(|first| first.file == include.file) => {}
+                Some(include) => {
+                    self.check_prefix(&found, &include);
+                    found.push(include);
+                }
+                None => missing.push(prefix(&literal.text).to_owned()),
             }
         }
         if let Some(parsed) = self.program.files.get_mut(file.index()) {
             parsed.includes = found;
+            parsed.missing = missing;
         }
     }
 

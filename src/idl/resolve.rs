@@ -16,11 +16,12 @@ mod types;
 mod values;
 
 use crate::idl::Options;
-use crate::idl::diagnostic::Diagnostics;
-use crate::idl::loader::Program;
+use crate::idl::diagnostic::{Diagnostic, Diagnostics};
+use crate::idl::loader::{ParsedFile, Program, prefix};
 use crate::idl::schema::{
     Const, Enum, Method, Schema, SchemaFile, SchemaFileId, Service, Struct, TypeId, Typedef, TypedefId,
 };
+use crate::idl::source::Span;
 use scope::Scope;
 use types::TypeArena;
 use values::Evaluated;
@@ -38,6 +39,8 @@ pub fn resolve(program: &Program, options: &Options, diagnostics: &mut Diagnosti
         structs: Vec::new(),
         services: Vec::new(),
         methods: Vec::new(),
+        method_spans: Vec::new(),
+        demanded: Vec::new(),
         scope,
         diagnostics,
         depth: 0,
@@ -73,6 +76,10 @@ struct Resolver<'a> {
     structs: Vec<Struct>,
     services: Vec<Service>,
     methods: Vec<Method>,
+    /// Where each method is named.
+    method_spans: Vec<Span>,
+    /// By struct, the ids of required fields without a default.
+    demanded: Vec<Box<[i16]>>,
     diagnostics: &'a mut Diagnostics,
     /// How many typedefs or constants are open.
     depth: u16,
@@ -100,12 +107,12 @@ impl<'a> Resolver<'a> {
     }
 
     fn files(&self) -> Box<[SchemaFile]> {
-        let file = |(index, parsed): (usize, &'a crate::idl::loader::ParsedFile)| {
+        let file = |(index, parsed): (usize, &'a ParsedFile)| {
             let path = self.program.sources.name(parsed.document.file);
             let cpp_includes = parsed.document.cpp_includes.iter().map(|path| path.text.as_str().into());
             SchemaFile {
                 path: path.into(),
-                prefix: crate::idl::loader::prefix(path).into(),
+                prefix: prefix(path).into(),
                 includes: parsed
                     .includes
                     .iter()
@@ -153,11 +160,11 @@ impl<'a> Resolver<'a> {
     }
 
     /// Whether a typedef or constant may be opened within another one.
-    fn enter(&mut self, span: crate::idl::source::Span, what: &str) -> bool {
+    fn enter(&mut self, span: Span, what: &str) -> bool {
         let limit = self.options.limits.nesting;
         if self.depth >= limit {
             let message = format!("{what} refer to each other over more than {limit} steps");
-            self.diagnostics.push(crate::idl::diagnostic::Diagnostic::error("nesting", span, message));
+            self.diagnostics.push(Diagnostic::error("nesting", span, message));
             return false;
         }
         self.depth += 1;

@@ -10,7 +10,7 @@ const CANDIDATES: usize = 10_000;
 pub(crate) fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let allowed = match word.len() {
         0..=2 => return None,
-        3..=5 => 1,
+        3..=4 => 1,
         _ => 2,
     };
     candidates

@@ -88,6 +88,16 @@ impl SourceFile {
         Position { line: line.max(1), column }
     }
 
+    /// The text from the start of its line up to a byte, and from there to the end of the line.
+    pub(crate) fn around(&self, at: u32) -> (&str, &str) {
+        let at = Span { file: FileId(0), start: at, end: at }.range().start.min(self.text.len());
+        let (before, after) = self.text.split_at_checked(at).unwrap_or((&self.text, ""));
+        let start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        let end = after.find('\n').unwrap_or(after.len());
+        let line_end = after.get(..end).unwrap_or("").trim_end_matches('\r');
+        (before.get(start..).unwrap_or(""), line_end)
+    }
+
     /// A line without its line break; empty if there is no such line.
     pub fn line(&self, number: usize) -> &str {
         let start_of = |number: usize| {

@@ -135,24 +135,36 @@ struct MarkedLine {
 
 impl MarkedLine {
     fn new(file: &SourceFile, span: Span) -> MarkedLine {
-        let at = file.position(span.start);
-        let line = file.line(at.line);
-        let before = at.column - 1;
-        let skipped = before.saturating_sub(WINDOW / 2);
-
-        let first: String = line.chars().skip(skipped).take(before - skipped).map(shown).collect();
-        let marked = file.text().get(span.range()).and_then(|text| text.lines().next()).unwrap_or("");
-        let marked: String = marked.chars().take(WINDOW).map(shown).collect();
-        let rest_at = before + marked.chars().count().min(WINDOW);
-        let rest_room = WINDOW.saturating_sub(first.chars().count() + marked.chars().count());
-        let rest: String = line.chars().skip(rest_at).take(rest_room).map(shown).collect();
+        let (before, rest) = file.around(span.start);
+        let first = last_characters(before, WINDOW / 2);
+        let marked_bytes = span.range().len().min(rest.len());
+        let (marked, rest) = rest.split_at_checked(marked_bytes).unwrap_or((rest, ""));
+        let marked_shown = first_characters(marked, WINDOW);
+        let room = WINDOW.saturating_sub(first.chars().count() + marked_shown.chars().count());
+        let rest_shown = if marked_shown.len() < marked.len() { "" } else { first_characters(rest, room) };
 
         let dots = |cut: bool| if cut { "..." } else { "" };
-        let cut_at = line.chars().nth(rest_at + rest_room).is_some();
-        let text = format!("{}{first}{marked}{rest}{}", dots(skipped > 0), dots(cut_at));
-        let indent = dots(skipped > 0).len() + width(&first);
-        MarkedLine { number: at.line, text: expand(&text), indent, marks: width(&marked).max(1) }
+        let (cut_before, cut_after) =
+            (first.len() < before.len(), marked_shown.len() + rest_shown.len() < marked.len() + rest.len());
+        let text = format!("{}{first}{marked_shown}{rest_shown}{}", dots(cut_before), dots(cut_after));
+        MarkedLine {
+            number: file.position(span.start).line,
+            text: printable(&text),
+            indent: dots(cut_before).len() + width(first),
+            marks: width(marked_shown).max(1),
+        }
     }
+}
+
+fn first_characters(text: &str, count: usize) -> &str {
+    let end = text.char_indices().nth(count).map_or(text.len(), |(at, _)| at);
+    text.get(..end).unwrap_or("")
+}
+
+fn last_characters(text: &str, count: usize) -> &str {
+    let start =
+        count.checked_sub(1).and_then(|last| text.char_indices().rev().nth(last)).map_or(0, |(at, _)| at);
+    text.get(start..).unwrap_or("")
 }
 
 /// A control character in a hostile file must not reach the terminal; a tab is widened later.
@@ -161,11 +173,7 @@ fn shown(character: char) -> char {
 }
 
 fn printable(text: &str) -> String {
-    expand(&text.chars().map(shown).collect::<String>())
-}
-
-fn expand(text: &str) -> String {
-    text.replace('\t', "    ")
+    text.chars().map(shown).collect::<String>().replace('\t', "    ")
 }
 
 /// Columns on a terminal: four for a tab, two for the usual wide scripts.

@@ -31,6 +31,7 @@ impl Parser<'_> {
             cpp_includes: Vec::new(),
             namespaces: Vec::new(),
             definitions: Vec::new(),
+            broken: Vec::new(),
             comments: Vec::new(),
         };
         while !self.at(TokenKind::End) {
@@ -50,9 +51,21 @@ impl Parser<'_> {
             "include" | "cpp_include" | "namespace" => self.header(word, document),
             _ => match OLD_NAMESPACES.iter().find(|(old, _)| *old == word) {
                 Some((_, scope)) => self.old_namespace(word, scope, document),
-                None => self.definition().map(|definition| document.definitions.push(definition)),
+                None => self.one_definition(document),
             },
         }
+    }
+
+    fn one_definition(&mut self, document: &mut Document) -> Parsed<()> {
+        let name = self.word_at(1);
+        match self.definition() {
+            Ok(definition) => document.definitions.push(definition),
+            Err(reported) => {
+                document.broken.extend(name.map(str::to_owned));
+                return Err(reported);
+            }
+        }
+        Ok(())
     }
 
     fn header(&mut self, word: &str, document: &mut Document) -> Parsed<()> {

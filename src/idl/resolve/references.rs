@@ -97,6 +97,9 @@ impl Resolver<'_> {
     }
 
     fn undefined_value(&mut self, file: usize, name: &str, expected: TypeId, span: Span) {
+        if self.scope.may_be_missing(file, name) {
+            return;
+        }
         let found = Diagnostic::error("undefined-value", span, format!("undefined value: `{name}`"));
         let explanation = match self.diagnostics.is_full() {
             true => None,
@@ -120,11 +123,25 @@ impl Resolver<'_> {
                 None => format!("the enum `{}` has no value `{last}`", found.name),
             });
         }
+        if !name.contains('.')
+            && let Some(owner) = self.enum_with(file, name)
+        {
+            return Some(format!("did you mean `{owner}.{name}`?"));
+        }
         let quoted = matches!(self.types.ty(expected), Type::String | Type::Binary);
         if quoted && !name.contains('.') {
             return Some(format!("a text is written in quotes: \"{name}\""));
         }
         self.scope.explain(file, name, |symbol| matches!(symbol, Symbol::Const(_)))
+    }
+}
+
+impl<'a> Resolver<'a> {
+    /// An enum of this file that has the value.
+    fn enum_with(&self, file: usize, value: &str) -> Option<&'a str> {
+        let here = self.scope.enums.iter().zip(&self.enums).filter(|(entry, _)| entry.file == file);
+        let mut having = here.filter(|(_, found)| found.by_name(value).is_some());
+        having.next().map(|(entry, _)| entry.definition.name.text.as_str())
     }
 }
 

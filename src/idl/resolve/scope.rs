@@ -1,6 +1,6 @@
 //! Which names there are, and what a name means in a file.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::idl::ast::{Definition, DefinitionKind};
 use crate::idl::diagnostic::{Diagnostic, Diagnostics};
@@ -46,6 +46,8 @@ impl Symbol {
 pub(super) struct Scope<'a> {
     program: &'a Program,
     tables: Vec<HashMap<&'a str, Symbol>>,
+    /// By file, the names of definitions that could not be read.
+    broken: Vec<HashSet<&'a str>>,
     pub(super) typedefs: Vec<Entry<'a>>,
     pub(super) consts: Vec<Entry<'a>>,
     pub(super) enums: Vec<Entry<'a>>,
@@ -59,6 +61,7 @@ impl<'a> Scope<'a> {
         let mut scope = Scope {
             program,
             tables: Vec::new(),
+            broken: Vec::new(),
             typedefs: Vec::new(),
             consts: Vec::new(),
             enums: Vec::new(),
@@ -66,6 +69,7 @@ impl<'a> Scope<'a> {
             services: Vec::new(),
         };
         for (file, parsed) in program.files.iter().enumerate() {
+            scope.broken.push(parsed.document.broken.iter().map(String::as_str).collect());
             scope.add_file(file, &parsed.document.definitions, diagnostics);
         }
         scope
@@ -136,6 +140,25 @@ impl<'a> Scope<'a> {
                 self.included(file, prefix, name).map(|(_, symbol)| symbol).find(|symbol| wanted(*symbol))
             }
         }
+    }
+
+    /// Whether a name may be one of a file or a definition that could not be read, which has been
+    /// reported.
+    pub(super) fn may_be_missing(&self, file: usize, name: &str) -> bool {
+        let Some(parsed) = self.program.files.get(file) else { return false };
+        let is_broken =
+            |file: usize, name: &str| self.broken.get(file).is_some_and(|names| names.contains(name));
+        if name.split('.').next().is_some_and(|first| is_broken(file, first)) {
+            return true;
+        }
+        if let Some((prefix, name)) = name.rsplit_once('.')
+            && self.includes(file).iter().any(|to| to.prefix == prefix && is_broken(to.file.index(), name))
+        {
+            return true;
+        }
+        let starts =
+            |prefix: &String| name.strip_prefix(prefix.as_str()).is_some_and(|rest| rest.starts_with('.'));
+        parsed.missing.iter().any(starts)
     }
 
     /// Explains why `name` means nothing in this file.

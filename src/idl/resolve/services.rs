@@ -1,6 +1,7 @@
 //! Services: functions checked, arguments and results made structs, inheritance flattened.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::Resolver;
 use super::scope::{Entry, Symbol};
@@ -38,6 +39,9 @@ impl<'a> Resolver<'a> {
         if let Some(Symbol::Service(id)) = self.scope.lookup(file, &name.text, is_service) {
             return Some(id);
         }
+        if self.scope.may_be_missing(file, &name.text) {
+            return None;
+        }
         let found = Diagnostic::error(
             "undefined-service",
             name.span,
@@ -70,6 +74,7 @@ impl<'a> Resolver<'a> {
             }
             let method = self.function(service, entry.file, owner, function);
             self.methods.push(method);
+            self.method_spans.push(function.name.span);
             methods.push(MethodId::at(self.methods.len() - 1));
         }
         methods
@@ -141,8 +146,9 @@ impl<'a> Resolver<'a> {
     }
 
     fn check_throws(&mut self, written: &[ast::Field], fields: &[Field], has_success: bool) {
+        let by_name: HashMap<&str, &Field> = fields.iter().map(|field| (&*field.name, field)).collect();
         for field in written {
-            let Some(made) = fields.iter().find(|made| *made.name == *field.name.text) else { continue };
+            let Some(made) = by_name.get(field.name.text.as_str()) else { continue };
             let is_exception = match made.ty {
                 Type::Struct(id) => {
                     self.structs.get(id.index()).is_some_and(|s| s.category == Category::Exception)
@@ -285,13 +291,11 @@ impl Resolver<'_> {
 impl Resolver<'_> {
     fn inherit(&mut self) {
         let own: Vec<Box<[MethodId]>> = self.services.iter().map(|service| service.methods.clone()).collect();
-        let mut total = 0usize;
+        let mut walked = 0usize;
         for index in 0..self.services.len() {
-            let Some(methods) = self.flatten(ServiceId::at(index), &own) else { return };
-            total = total.saturating_add(methods.len());
-            if total > self.options.limits.methods {
-                self.too_many_methods(index);
-                return;
+            let methods = self.flatten(ServiceId::at(index), &own, &mut walked);
+            if walked > self.options.limits.methods {
+                return self.too_many_methods(index);
             }
             let names =
                 methods.iter().map(|id| self.methods.get(id.index()).map_or("", |method| &*method.name));
@@ -312,65 +316,68 @@ impl Resolver<'_> {
     }
 
     /// A service's own methods, then those of its bases from near to far that are not hidden.
-    fn flatten(&mut self, id: ServiceId, own: &[Box<[MethodId]>]) -> Option<Vec<MethodId>> {
+    fn flatten(&mut self, id: ServiceId, own: &[Box<[MethodId]>], walked: &mut usize) -> Vec<MethodId> {
         let mut methods: Vec<MethodId> = Vec::new();
-        let mut names: HashSet<std::sync::Arc<str>> = HashSet::new();
-        let mut steps = 0;
-        let mut next = Some(id);
-        while let Some(service) = next {
-            for method in own.get(service.index()).map(|own| own.iter()).unwrap_or_default() {
-                let name = self.methods.get(method.index())?.name.clone();
-                if names.insert(name.clone()) {
-                    methods.push(*method);
-                } else {
-                    self.redefined(id, &name, *method);
+        let mut names: HashMap<Arc<str>, MethodId> = HashMap::new();
+        for service in self.line_of_bases(id) {
+            let declared = own.get(service.index()).map(|own| own.iter()).unwrap_or_default();
+            *walked = walked.saturating_add(declared.len());
+            for method in declared {
+                let Some(name) = self.methods.get(method.index()).map(|method| method.name.clone()) else {
+                    continue;
+                };
+                match names.get(&name) {
+                    Some(nearer) => self.redefined(id, *nearer, *method),
+                    None => {
+                        methods.push(*method);
+                        names.insert(name, *method);
+                    }
                 }
             }
-            next = self.services.get(service.index())?.base;
-            steps += 1;
-            if next == Some(id) || steps > self.options.limits.nesting {
-                self.bad_bases(id, next == Some(id));
-                return None;
-            }
         }
-        Some(methods)
+        methods
     }
 
-    /// Only where the nearest heir hides it, or each heir's heirs would repeat the warning.
-    fn redefined(&mut self, heir: ServiceId, name: &str, hidden: MethodId) {
-        let span_in = |service: ServiceId| {
-            let entry = self.scope.services.get(service.index())?;
-            let DefinitionKind::Service(written) = &entry.definition.kind else { return None };
-            written
-                .functions
-                .iter()
-                .find(|function| function.name.text == name)
-                .map(|function| function.name.span)
-        };
-        let declaring = self.methods.get(hidden.index()).and_then(|method| span_in(method.service));
-        if let (Some(here), Some(there)) = (span_in(heir), declaring) {
-            let message = format!("`{name}` hides the inherited function of the same name");
+    /// A service, its base, the base's base and so on. A cycle is reported once, at its first service.
+    fn line_of_bases(&mut self, id: ServiceId) -> Vec<ServiceId> {
+        let mut line = vec![id];
+        let mut next = self.services.get(id.index()).and_then(|service| service.base);
+        while let Some(base) = next {
+            if line.contains(&base) {
+                if base == id && line.iter().min() == Some(&id) {
+                    self.bad_bases("service-cycle", id, "extends itself");
+                }
+                break;
+            }
+            if line.len() > usize::from(self.options.limits.nesting) {
+                let problem = format!("has more than {} base services", self.options.limits.nesting);
+                self.bad_bases("nesting", id, &problem);
+                break;
+            }
+            line.push(base);
+            next = self.services.get(base.index()).and_then(|service| service.base);
+        }
+        line
+    }
+
+    /// Reported at the service that hides the function, not again at the heirs of that.
+    fn redefined(&mut self, heir: ServiceId, nearer: MethodId, hidden: MethodId) {
+        let method = self.methods.get(nearer.index()).filter(|method| method.service == heir);
+        let spans = (self.method_spans.get(nearer.index()), self.method_spans.get(hidden.index()));
+        if let (Some(method), (Some(here), Some(there))) = (method, spans) {
+            let message = format!("`{}` hides the inherited function of the same name", method.name);
             self.diagnostics.push(
-                Diagnostic::warning("redefined-function", here, message).related(there, "the inherited one"),
+                Diagnostic::warning("redefined-function", *here, message)
+                    .related(*there, "the inherited one"),
             );
         }
     }
 
-    fn bad_bases(&mut self, id: ServiceId, cycle: bool) {
-        let Some(entry) = self.scope.services.get(id.index()) else { return };
-        let name = &entry.definition.name;
-        let found = match cycle {
-            true => Diagnostic::error(
-                "service-cycle",
-                name.span,
-                format!("the service `{}` extends itself", name.text),
-            ),
-            false => {
-                let message =
-                    format!("`{}` has more than {} base services", name.text, self.options.limits.nesting);
-                Diagnostic::error("nesting", name.span, message)
-            }
-        };
-        self.diagnostics.push(found);
+    fn bad_bases(&mut self, rule: &'static str, id: ServiceId, problem: &str) {
+        if let Some(entry) = self.scope.services.get(id.index()) {
+            let name = &entry.definition.name;
+            let message = format!("the service `{}` {problem}", name.text);
+            self.diagnostics.push(Diagnostic::error(rule, name.span, message));
+        }
     }
 }

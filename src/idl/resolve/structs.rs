@@ -31,6 +31,7 @@ impl<'a> Resolver<'a> {
             let mut structure = Struct::new(name.into(), SchemaFileId::at(entry.file), category, fields);
             structure.annotations = self.annotations(&entry.definition.annotations);
             structure.doc = self.doc(&entry.definition.comments);
+            self.demanded.push(demanded(&structure, written));
             self.structs.push(structure);
         }
     }
@@ -108,7 +109,7 @@ impl<'a> Resolver<'a> {
             ids.insert(id, span);
             return true;
         };
-        let message = format!("duplicate field id {id} in {} `{}`", owner.category.name(), owner.name);
+        let message = format!("duplicate field id {id} in the {} `{}`", owner.category.name(), owner.name);
         let found = Diagnostic::error("duplicate-field-id", span, message).related(*first, "first used here");
         self.diagnostics.push(match field.id {
             Some(_) => found,
@@ -199,6 +200,13 @@ impl<'a> Resolver<'a> {
             }
         }
     }
+}
+
+/// The required fields that a value has to give.
+fn demanded(structure: &Struct, written: &[ast::Field]) -> Box<[i16]> {
+    let has_no_default = written.iter().filter(|field| field.default.is_none());
+    let made = has_no_default.filter_map(|field| structure.field_by_name(&field.name.text));
+    made.filter(|field| field.requiredness == Requiredness::Required).map(|field| field.id).collect()
 }
 
 fn written_as(ty: &ast::TypeRef, name: &str) -> bool {

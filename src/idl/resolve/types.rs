@@ -152,6 +152,9 @@ impl<'a> Resolver<'a> {
     }
 
     fn undefined_type(&mut self, file: usize, name: &str, span: Span) {
+        if self.scope.may_be_missing(file, name) {
+            return;
+        }
         let found = Diagnostic::error("undefined-type", span, format!("undefined type: `{name}`"));
         let explanation = match name {
             "list" | "set" => Some(format!("write `{name}<element type>`")),

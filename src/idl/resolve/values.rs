@@ -7,7 +7,7 @@ use super::references::Referent;
 use super::{Resolver, State};
 use crate::idl::ast::{self, DefinitionKind, ValueKind};
 use crate::idl::diagnostic::Diagnostic;
-use crate::idl::schema::{Category, ConstId, EnumId, Requiredness, StructId, Type, TypeId, Value};
+use crate::idl::schema::{Category, ConstId, EnumId, StructId, Type, TypeId, Value};
 use crate::idl::similar::nearest;
 use crate::idl::source::Span;
 
@@ -359,34 +359,19 @@ impl Resolver<'_> {
     fn check_struct_value(&mut self, id: StructId, given: &HashSet<i16>, span: Span) {
         let Some(structure) = self.structs.get(id.index()) else { return };
         let name = &structure.name;
-        let absent =
-            |field: &&crate::idl::schema::Field| !given.contains(&field.id) && field.default.is_none();
-        let required = |field: &&crate::idl::schema::Field| field.requiredness == Requiredness::Required;
-        let problem = match structure.category {
-            Category::Union if given.len() != 1 => {
+        if structure.category == Category::Union {
+            if given.len() != 1 {
                 let message = format!("a value of the union `{name}` has exactly one field");
-                Diagnostic::error("union-value", span, message).label(format!("has {}", given.len()))
+                let found = Diagnostic::error("union-value", span, message);
+                self.diagnostics.push(found.label(format!("has {}", given.len())));
             }
-            Category::Union => return,
-            // Evaluated before the defaults of fields are, so whoever has one in the IDL is asked.
-            _ => match structure.fields().iter().filter(required).find(absent) {
-                Some(field) if !self.has_default(id, &field.name) => {
-                    let message = format!("the required field `{}` of `{name}` is not given", field.name);
-                    Diagnostic::warning("required-field", span, message)
-                }
-                _ => return,
-            },
-        };
-        self.diagnostics.push(problem);
-    }
-
-    fn has_default(&self, id: StructId, field: &str) -> bool {
-        let kind = self.scope.structs.get(id.index()).map(|entry| &entry.definition.kind);
-        match kind {
-            Some(DefinitionKind::Struct(_, fields)) => {
-                fields.iter().any(|written| written.name.text == field && written.default.is_some())
-            }
-            _ => false,
+            return;
+        }
+        let demanded = self.demanded.get(id.index()).map(|ids| ids.iter()).unwrap_or_default();
+        let absent = demanded.filter(|id| !given.contains(*id)).find_map(|id| structure.field(*id));
+        if let Some(field) = absent {
+            let message = format!("the required field `{}` of `{name}` is not given", field.name);
+            self.diagnostics.push(Diagnostic::warning("required-field", span, message));
         }
     }
 }
