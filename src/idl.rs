@@ -27,6 +27,8 @@
 pub mod ast;
 pub mod comment;
 pub mod diagnostic;
+pub mod dump;
+mod json;
 mod lexer;
 mod limits;
 mod literal;
@@ -37,6 +39,7 @@ mod resolve;
 pub mod schema;
 mod similar;
 pub mod source;
+pub mod template;
 mod token;
 
 use std::sync::Arc;

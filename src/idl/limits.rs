@@ -11,7 +11,8 @@ pub struct IdlLimits {
     pub include_depth: usize,
     /// Deepest nesting of types (typedefs count), of values, and of `extends`. Default 64, as on the wire.
     pub nesting: u16,
-    /// Nodes of one constant after references to other constants are replaced. Default 1 000 000.
+    /// Parts of all constants and defaults together, counted after references to other constants are
+    /// replaced: what a walk over all of them meets. Default 1 000 000.
     pub value_nodes: usize,
     /// Methods over all services, inherited ones counted in each heir. Default 1 000 000.
     pub methods: usize,

@@ -43,6 +43,7 @@ pub fn resolve(program: &Program, options: &Options, diagnostics: &mut Diagnosti
         demanded: Vec::new(),
         scope,
         diagnostics,
+        value_nodes: 0,
         depth: 0,
     };
     resolver.enums();
@@ -81,6 +82,8 @@ struct Resolver<'a> {
     /// By struct, the ids of required fields without a default.
     demanded: Vec<Box<[i16]>>,
     diagnostics: &'a mut Diagnostics,
+    /// Parts of all constants and defaults so far.
+    value_nodes: usize,
     /// How many typedefs or constants are open.
     depth: u16,
 }

@@ -193,7 +193,7 @@ impl<'a> Resolver<'a> {
             let structure = self.structs.get(id.index());
             let target = structure.and_then(|found| found.field_by_name(&field.name.text));
             let Some((field_id, type_id)) = target.map(|field| (field.id, field.type_id)) else { continue };
-            let value = self.evaluate(file, default, type_id).map(|evaluated| evaluated.value);
+            let value = self.counted(file, default, type_id).map(|evaluated| evaluated.value);
             if let Some(field) = self.structs.get_mut(id.index()).and_then(|found| found.field_mut(field_id))
             {
                 field.default = value;

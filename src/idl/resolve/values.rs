@@ -68,7 +68,7 @@ impl Resolver<'_> {
         }
         *self.consts.get_mut(id.index())? = State::Open;
         let ty = self.type_ref(entry.file, ty);
-        let evaluated = ty.and_then(|ty| self.evaluate(entry.file, value, ty));
+        let evaluated = ty.and_then(|ty| self.counted(entry.file, value, ty));
         self.leave();
         *self.consts.get_mut(id.index())? = State::Done(evaluated.clone());
         evaluated
@@ -78,6 +78,14 @@ impl Resolver<'_> {
         let message = format!("the constant `{}` is defined by itself", name.text);
         let found = Diagnostic::error("const-cycle", used.unwrap_or(name.span), message);
         self.diagnostics.push(found.related(name.span, "defined here"));
+    }
+
+    /// A whole constant or default, counted against the limit on all of them.
+    pub(super) fn counted(&mut self, file: usize, written: &ast::Value, ty: TypeId) -> Option<Evaluated> {
+        let evaluated = self.evaluate(file, written, ty)?;
+        self.value_nodes = self.value_nodes.saturating_add(evaluated.size.nodes);
+        self.check_size(Size { nodes: self.value_nodes, ..evaluated.size }, written.span)?;
+        Some(evaluated)
     }
 
     /// The value written, as a value of this type. `None` after an error.
@@ -102,14 +110,16 @@ impl Resolver<'_> {
     fn check_size(&mut self, size: Size, span: Span) -> Option<()> {
         let limits = self.options.limits;
         let problem = match size {
-            Size { depth, .. } if depth > limits.nesting => format!("nested deeper than {}", limits.nesting),
+            Size { depth, .. } if depth > limits.nesting => {
+                format!("the value is nested deeper than {}", limits.nesting)
+            }
             Size { nodes, .. } if nodes > limits.value_nodes => {
-                format!("of more than {} parts", limits.value_nodes)
+                format!("all values together have more than {} parts", limits.value_nodes)
             }
             _ => return Some(()),
         };
-        let message = format!("the value is {problem}, counting the constants that it refers to");
-        self.diagnostics.push(Diagnostic::error("value-size", span, message));
+        let found = Diagnostic::error("value-size", span, problem);
+        self.diagnostics.push(found.hint("constants count wherever they are referred to"));
         None
     }
 
