@@ -28,6 +28,7 @@ pub mod ast;
 pub mod comment;
 pub mod diagnostic;
 pub mod dump;
+pub mod format;
 mod json;
 mod lexer;
 mod limits;

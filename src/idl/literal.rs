@@ -25,7 +25,7 @@ pub(crate) fn constant_text(spelling: &str) -> Cow<'_, str> {
     })
 }
 
-/// A spelling whose [`constant_text`] is this text.
+/// A quoted string that means this text where a constant is written.
 pub fn quote(text: &str) -> String {
     let mut spelling = String::with_capacity(text.len() + 2);
     spelling.push('"');

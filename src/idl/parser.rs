@@ -1,7 +1,7 @@
 //! Tokens to syntax tree: recursive descent with recovery, so that one run finds several errors.
 //!
-//! The grammar is the union of thriftgo's and Apache's (`../spec` names them "the reference" and
-//! "Apache"); what only Apache reads is accepted with the warning `apache-only`.
+//! The grammar is the union of thriftgo's (Kitex's compiler, "the reference") and Apache's; what only
+//! Apache reads is accepted with the warning `apache-only`.
 
 mod definition;
 mod header;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-use krpc::idl::{FileProvider, Options, Severity, Style, compile};
+use krpc::idl::{FileProvider, MemoryProvider, Options, Severity, Style, compile, dump, format};
 
 /// Files of apache/thrift that are refused, and the rules that refuse them.
 const REFUSED: &[(&str, &[&str])] = &[
@@ -27,14 +27,10 @@ const SEARCH: &[&str] = &[
 
 fn folder() -> Option<PathBuf> {
     let given = env::var_os("KRPC_IDL_CORPUS").map(PathBuf::from);
-    let beside =
-        || Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(1).map(|up| up.join("shared/data/idl"));
-    let beside_worktree =
-        || Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).map(|up| up.join("shared/data/idl"));
-    given
-        .or_else(|| beside().filter(|path| path.is_dir()))
-        .or_else(beside_worktree)
-        .filter(|path| path.is_dir())
+    // Beside the repository, or beside the folder of its work trees.
+    let parents = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().skip(1).take(2);
+    let mut beside = parents.map(|parent| parent.join("shared/data/idl")).filter(|path| path.is_dir());
+    given.or_else(|| beside.next())
 }
 
 fn files_of(folder: &Path) -> FileProvider {
@@ -86,4 +82,28 @@ fn real_files_compile_or_are_refused_for_a_reason() {
     }
     eprintln!("{} files, {refused} refused as expected", files.len());
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Formatting keeps what a file means and says, and does not change its mind.
+#[test]
+fn real_files_mean_the_same_after_formatting() {
+    let Some(folder) = folder() else {
+        eprintln!("skipped: 1 corpus (no folder; set KRPC_IDL_CORPUS)");
+        return;
+    };
+    let mut files = Vec::new();
+    thrift_files(&folder, &mut files);
+    let meaning = |text: &str| {
+        let files = MemoryProvider::new().file("a.thrift", text);
+        let compiled = compile("a.thrift", &files, &Options::default());
+        compiled.schema.map(|schema| dump::to_json(&schema))
+    };
+    for path in &files {
+        let text = fs::read_to_string(path).unwrap();
+        let Ok(once) = format::format("a.thrift", &text) else { continue };
+        assert_eq!(format::format("a.thrift", &once).unwrap(), once, "{}", path.display());
+        assert_eq!(meaning(&text), meaning(&once), "{}", path.display());
+        let words = |text: &str| text.split_whitespace().collect::<String>();
+        assert_eq!(words(&text).trim_start_matches('\u{FEFF}'), words(&once), "{}", path.display());
+    }
 }

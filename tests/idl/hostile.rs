@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use krpc::idl::{Compiled, IdlLimits, MemoryProvider, Options, Style, compile, dump, template};
+use krpc::idl::{Compiled, IdlLimits, MemoryProvider, Options, Style, compile, dump, format, template};
 use proptest::prelude::*;
 
 fn run(text: impl Into<Vec<u8>>) -> Compiled {
@@ -12,6 +12,11 @@ fn run(text: impl Into<Vec<u8>>) -> Compiled {
     let work = thread.spawn(move || {
         let compiled = compile("a.thrift", &files, &Options::default());
         assert_eq!(compiled.schema.is_some(), compiled.diagnostics.errors() == 0);
+        if let Some(text) = compiled.program.sources.files().next().map(|(_, file)| file.text())
+            && let Ok(once) = format::format("a.thrift", text)
+        {
+            assert_eq!(format::format("a.thrift", &once).unwrap(), once);
+        }
         let _ = (compiled.render(Style::Plain), compiled.render(Style::Color), compiled.render(Style::Short));
         if let Some(schema) = &compiled.schema {
             let _ = dump::to_json(schema);

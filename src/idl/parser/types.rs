@@ -46,7 +46,11 @@ impl Parser<'_> {
 
     /// Kitex takes `cpp_type` of a list behind the `>`; Apache before the `<` too.
     fn list(&mut self) -> Parsed<(TypeKind, Option<Literal>)> {
+        let start = self.span();
         let before = self.cpp_type()?;
+        if before.is_some() {
+            self.apache_only(start, "`cpp_type` before a list's `<`", "write it behind the `>`");
+        }
         self.expect(TokenKind::Less, "after `list`")?;
         let element = self.type_ref("the list's element type")?;
         self.expect(TokenKind::Greater, "after the list's element type")?;
