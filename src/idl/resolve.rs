@@ -19,7 +19,8 @@ use crate::idl::Options;
 use crate::idl::diagnostic::{Diagnostic, Diagnostics};
 use crate::idl::loader::{ParsedFile, Program, prefix};
 use crate::idl::schema::{
-    Const, Enum, Method, Schema, SchemaFile, SchemaFileId, Service, Struct, TypeId, Typedef, TypedefId,
+    Const, Enum, Method, Schema, SchemaFile, SchemaFileId, Service, Struct, Symbols, TypeId, Typedef,
+    TypedefId,
 };
 use crate::idl::source::Span;
 use scope::Scope;
@@ -96,6 +97,7 @@ impl<'a> Resolver<'a> {
         }
         let typedefs = self.typedef_list();
         let consts = self.const_list();
+        let symbols = self.symbols();
         Some(Schema {
             files: self.files(),
             types: self.types.into_types(),
@@ -106,7 +108,16 @@ impl<'a> Resolver<'a> {
             services: self.services.into(),
             methods: self.methods.into(),
             index,
+            symbols,
         })
+    }
+
+    fn symbols(&self) -> Symbols {
+        let in_file = |file: usize| {
+            let names = self.scope.names(file);
+            names.map(move |(name, symbol)| (SchemaFileId::at(file), name.into(), symbol))
+        };
+        Symbols::new((0..self.program.files.len()).flat_map(in_file).collect())
     }
 
     fn files(&self) -> Box<[SchemaFile]> {

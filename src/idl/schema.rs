@@ -5,14 +5,17 @@
 
 mod method;
 mod structure;
+mod symbol;
 mod table;
 mod types;
 
 pub use method::{Method, MethodError, Service, Streaming};
 pub use structure::{Category, Field, Struct};
+pub use symbol::Symbol;
 pub use types::{Const, Enum, EnumValue, Type, TypeInfo, Typedef, Value};
 
 pub(crate) use method::Index;
+pub(crate) use symbol::Symbols;
 pub(crate) use table::NameTable;
 
 use std::sync::Arc;
@@ -138,6 +141,7 @@ pub struct Schema {
     pub(crate) services: Box<[Service]>,
     pub(crate) methods: Box<[Method]>,
     pub(crate) index: Index,
+    pub(crate) symbols: Symbols,
 }
 
 /// An id belongs to the schema that gave it out. An id of another schema may panic or name something else.

@@ -19,6 +19,9 @@ pub enum Style {
 /// Fields written before a template stops going deeper: structs of structs multiply.
 const FIELDS: usize = 10_000;
 
+/// Values within values before a template stops going deeper.
+const LEVELS: usize = 64;
+
 /// Names of enum values or of a union's members that a comment lists.
 const CHOICES: usize = 12;
 
@@ -26,15 +29,15 @@ const CHOICES: usize = 12;
 /// object of all arguments if it has none or several (generic.md §3).
 pub fn request(schema: &Schema, method: &str, style: Style) -> Result<String, MethodError> {
     let method = schema.method(schema.find_method(method)?);
-    let arguments = schema.structure(method.arguments);
-    let mut template = Template { schema, style, out: String::new(), open: Vec::new(), depth: 0, fields: 0 };
-    let (note, noted) = match arguments.fields() {
-        [only] => {
+    let mut template =
+        Template { schema, style, out: String::new(), open: Vec::new(), depth: 0, levels: 0, fields: 0 };
+    let (note, noted) = match schema.only_argument(method) {
+        Some(only) => {
             let note = template.note(only);
             let noted = template.field_value(only, &note);
             (note, noted)
         }
-        _ => (String::new(), template.object(arguments, "")),
+        None => (String::new(), template.object(schema.structure(method.arguments), "")),
     };
     if !noted {
         template.comment(&note);
@@ -50,6 +53,8 @@ struct Template<'a> {
     /// Structs that are being written: meeting one again ends the recursion.
     open: Vec<StructId>,
     depth: usize,
+    /// How many values are open.
+    levels: usize,
     fields: usize,
 }
 
@@ -74,6 +79,13 @@ impl<'a> Template<'a> {
     }
 
     fn value(&mut self, ty: TypeId, note: &str) -> bool {
+        self.levels += 1;
+        let noted = self.example(ty, note);
+        self.levels -= 1;
+        noted
+    }
+
+    fn example(&mut self, ty: TypeId, note: &str) -> bool {
         match self.schema.ty(ty) {
             Type::Struct(id) => return self.structure(id, note),
             Type::List(element) | Type::Set(element) => self.around('[', "", element, ']'),
@@ -97,7 +109,7 @@ impl<'a> Template<'a> {
     /// A container with one element, or empty if that would not end.
     fn around(&mut self, open: char, key: &str, element: TypeId, close: char) {
         self.out.push(open);
-        if !self.ends_at(element) {
+        if self.levels < LEVELS && !self.ends_at(element) {
             self.out.push_str(key);
             self.value(element, "");
         }
@@ -130,7 +142,7 @@ impl<'a> Template<'a> {
     }
 
     fn is_closed(&self, id: StructId) -> bool {
-        self.open.contains(&id) || self.open.len() >= 64 || self.fields >= FIELDS
+        self.open.contains(&id) || self.levels >= LEVELS || self.fields >= FIELDS
     }
 
     fn structure(&mut self, id: StructId, note: &str) -> bool {

@@ -136,3 +136,21 @@ fn values() {
 fn includes() {
     check("includes.txt");
 }
+
+#[test]
+fn styles() {
+    let files = MemoryProvider::new().file("a.thrift", "struct A {\n  1: Nope\tn\n}\nstruct B { i32 x }");
+    let compiled = compile("a.thrift", &files, &Options::default());
+    assert_eq!(
+        compiled.render(Style::Short),
+        "a.thrift:2:6: error: undefined type: `Nope`\na.thrift:4:16: warning: `x` of `B` has no id\n1 error, 1 warning\n"
+    );
+    let colored = compiled.render(Style::Color);
+    assert!(colored.starts_with("\u{1b}[1;31merror[undefined-type]\u{1b}[0m"), "{colored:?}");
+    let mut plain = colored;
+    for code in ["\u{1b}[0m", "\u{1b}[1m", "\u{1b}[1;31m", "\u{1b}[1;33m", "\u{1b}[1;34m"] {
+        plain = plain.replace(code, "");
+    }
+    assert_eq!(plain, compiled.render(Style::Plain), "colours are all that differs");
+    assert_eq!(compiled.into_schema().unwrap_err().to_string(), plain);
+}

@@ -101,6 +101,24 @@ fn templates_of_structs_that_double_end() {
 }
 
 #[test]
+fn depth_of_several_kinds_does_not_add_up() {
+    // Structs in lists in structs: each kind is within its limit, the product is not.
+    let lists = |at: usize| format!("{}S{at}{}", "list<".repeat(60), ">".repeat(60));
+    let steps: String = (0..100).map(|at| format!("struct S{at} {{ 1: {} a }}\n", lists(at + 1))).collect();
+    let compiled = run(format!("{steps} struct S100 {{}} service V {{ void f(1: S0 s) }}"));
+    assert!(compiled.schema.is_some());
+
+    let deep = format!("struct S {{ 1: {}i32{} a }}", "list<".repeat(60), ">".repeat(60));
+    let mut files = MemoryProvider::new().file("f60", deep.as_str());
+    for at in 0..60 {
+        files = files.file(format!("f{at}"), format!("include \"f{}\" {deep}", at + 1));
+    }
+    let thread = std::thread::Builder::new().stack_size(512 << 10);
+    let work = thread.spawn(move || compile("f0", &files, &Options::default()).schema.is_some());
+    assert!(work.unwrap().join().expect("no overflow"));
+}
+
+#[test]
 fn inheritance_that_multiplies_is_an_error() {
     let functions: String = (0..2000).map(|at| format!("void f{at}() ")).collect();
     let heirs: String = (0..2000).map(|at| format!("service H{at} extends A {{}}\n")).collect();

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use krpc::idl::schema::{Category, MethodError, Requiredness, Streaming, Type, Value};
+use krpc::idl::schema::{Category, MethodError, Requiredness, Streaming, Symbol, Type, Value};
 use krpc::idl::template::{self, Style};
 use krpc::idl::{FileProvider, MemoryProvider, Options, Schema, ServiceChoice, compile, dump};
 
@@ -318,4 +318,24 @@ fn constants_are_shared_not_copied() {
         (Value::List(a), Value::List(b), Value::List(c)) => assert!(Arc::ptr_eq(a, b) && Arc::ptr_eq(b, c)),
         other => panic!("{other:?}"),
     }
+}
+
+#[test]
+fn definitions_by_name() {
+    let schema = shop();
+    let struct_name = |name: &str| match schema.symbol(name) {
+        Some(Symbol::Struct(id)) => Some(&*schema.structure(id).name),
+        _ => None,
+    };
+    assert_eq!((struct_name("Item"), struct_name("base.Base")), (Some("Item"), Some("Base")));
+    assert_eq!(
+        (struct_name("Base"), struct_name("shop.Item"), struct_name("nope.X")),
+        (None, Some("Item"), None)
+    );
+    assert!(matches!(schema.symbol("FREE"), Some(Symbol::Const(id)) if &*schema.constant(id).name == "FREE"));
+    assert!(
+        matches!(schema.symbol("base.Id"), Some(Symbol::Typedef(id)) if &*schema.typedef(id).name == "Id")
+    );
+    assert!(matches!(schema.symbol("base.Level"), Some(Symbol::Enum(_))));
+    assert!(matches!(schema.symbol("Shop"), Some(Symbol::Service(id)) if Some(id) == schema.main_service()));
 }

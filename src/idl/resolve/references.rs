@@ -1,9 +1,8 @@
 //! What a name in a constant refers to: `CONST`, `Enum.VALUE`, `inc.CONST`, `inc.Enum.VALUE`.
 
 use super::Resolver;
-use super::scope::Symbol;
 use crate::idl::diagnostic::Diagnostic;
-use crate::idl::schema::{ConstId, EnumId, Type, TypeId};
+use crate::idl::schema::{ConstId, EnumId, Symbol, Type, TypeId};
 use crate::idl::similar::nearest;
 use crate::idl::source::Span;
 

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use crate::idl::ast::{Definition, DefinitionKind};
 use crate::idl::diagnostic::{Diagnostic, Diagnostics};
 use crate::idl::loader::{Include, Program};
-use crate::idl::schema::{ConstId, EnumId, ServiceId, StructId, TypedefId};
+use crate::idl::schema::{ConstId, EnumId, ServiceId, StructId, Symbol, TypedefId};
 use crate::idl::similar::nearest;
 
 /// A definition and its file's index.
@@ -13,33 +13,6 @@ use crate::idl::similar::nearest;
 pub(super) struct Entry<'a> {
     pub(super) file: usize,
     pub(super) definition: &'a Definition,
-}
-
-/// What a name stands for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Symbol {
-    Typedef(TypedefId),
-    Const(ConstId),
-    Enum(EnumId),
-    Struct(StructId),
-    Service(ServiceId),
-}
-
-impl Symbol {
-    /// With its article.
-    pub(super) fn describe(self) -> &'static str {
-        match self {
-            Symbol::Typedef(_) => "a typedef",
-            Symbol::Const(_) => "a constant",
-            Symbol::Enum(_) => "an enum",
-            Symbol::Struct(_) => "a struct",
-            Symbol::Service(_) => "a service",
-        }
-    }
-
-    pub(super) fn is_type(self) -> bool {
-        matches!(self, Symbol::Typedef(_) | Symbol::Enum(_) | Symbol::Struct(_))
-    }
 }
 
 /// All definitions by kind, which gives them their ids, and all names by file.
@@ -107,6 +80,11 @@ impl<'a> Scope<'a> {
             DefinitionKind::Struct(..) => Symbol::Struct(StructId::at(push(&mut self.structs, entry))),
             DefinitionKind::Service(_) => Symbol::Service(ServiceId::at(push(&mut self.services, entry))),
         }
+    }
+
+    /// All names of a file.
+    pub(super) fn names(&self, file: usize) -> impl Iterator<Item = (&'a str, Symbol)> {
+        self.tables.get(file).into_iter().flatten().map(|(name, symbol)| (*name, *symbol))
     }
 
     pub(super) fn includes(&self, file: usize) -> &'a [Include] {

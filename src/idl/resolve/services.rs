@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Resolver;
-use super::scope::{Entry, Symbol};
+use super::scope::Entry;
 use super::structs::Owner;
 use crate::idl::ast::{self, DefinitionKind};
 use crate::idl::diagnostic::Diagnostic;
 use crate::idl::schema::{
     Annotations, Category, Field, Method, MethodId, NameTable, Requiredness, SchemaFileId, Service,
-    ServiceId, Streaming, Struct, StructId, Type, TypeId,
+    ServiceId, Streaming, Struct, StructId, Symbol, Type, TypeId,
 };
 use crate::idl::source::Span;
 

@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::scope::{Entry, Symbol};
+use super::scope::Entry;
 use super::{Resolver, State};
 use crate::idl::ast::{BaseType, DefinitionKind, TypeKind, TypeRef};
 use crate::idl::diagnostic::Diagnostic;
-use crate::idl::schema::{Annotations, StructId, Type, TypeId, TypeInfo, TypedefId};
+use crate::idl::schema::{Annotations, StructId, Symbol, Type, TypeId, TypeInfo, TypedefId};
 use crate::idl::source::Span;
 
 /// All types in use. Plain uses of the same type share an id.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::{Annotations, MethodId, NameTable, Schema, SchemaFileId, ServiceId, StructId, TypeId};
+use super::{Annotations, Field, MethodId, NameTable, Schema, SchemaFileId, ServiceId, StructId, TypeId};
 
 /// How many messages a method takes and gives.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -173,6 +173,14 @@ impl Schema {
         let name_at = |at: usize| service.methods.get(at).map_or("", |id| &*self.method(*id).name);
         let found = service.names.find(method, name_at)?;
         service.methods.get(found).copied()
+    }
+
+    /// The only argument of a method, which then is the whole request; `None` if it has none or several.
+    pub fn only_argument(&self, method: &Method) -> Option<&Field> {
+        match self.structure(method.arguments).fields() {
+            [only] => Some(only),
+            _ => None,
+        }
     }
 
     /// A method by `Service/Method`, or by `Method` alone: then of the main service, else of the only
