@@ -9,6 +9,8 @@ mod service;
 mod types;
 mod value;
 
+pub(crate) use types::missing_space;
+
 use crate::idl::ast::{Annotation, Comment, Document, Int, Literal, Name};
 use crate::idl::diagnostic::{Diagnostic, Diagnostics};
 use crate::idl::lexer::lex;

@@ -30,17 +30,20 @@ impl Parser<'_> {
         Ok(Definition { name, kind, annotations, comments, span })
     }
 
-    /// Annotations, and the separator where the grammar has one.
+    /// Annotations, and the separator where the grammar has one: behind a constant, on either side of
+    /// its annotations, and for Apache behind a typedef.
     fn definition_end(&mut self, word: &str) -> Parsed<Vec<Annotation>> {
-        let separated = matches!(word, "const" | "typedef");
-        if separated {
+        if word == "const" {
             self.separator();
         }
         let annotations = self.annotations()?;
-        if separated {
-            self.separator();
-        } else {
-            self.no_separator(word)?;
+        let span = self.span();
+        match word {
+            "const" => drop(self.separator()),
+            "typedef" if self.separator() => {
+                self.apache_only(span, "a separator after a typedef", "remove it");
+            }
+            _ => self.no_separator(word),
         }
         Ok(annotations)
     }

@@ -79,7 +79,8 @@ impl Parser<'_> {
             "cpp_include" => document.cpp_includes.push(self.literal("the included file")?),
             _ => document.namespaces.push(self.namespace()?),
         }
-        self.no_separator(word)
+        self.no_separator(word);
+        Ok(())
     }
 
     fn add_include(&mut self, path: Literal, document: &mut Document) {
@@ -133,14 +134,13 @@ impl Parser<'_> {
     }
 
     /// Reports a `,` or `;` where the grammar has none, and goes on behind it.
-    pub(super) fn no_separator(&mut self, what: &str) -> Parsed<()> {
+    pub(super) fn no_separator(&mut self, what: &str) {
         let span = self.span();
         if self.separator() {
             let spelling = self.previous().map_or("", |token| self.spelling(token));
             let message = format!("`{spelling}` is not allowed after `{what}`");
             self.diagnostics.push(Diagnostic::error("syntax", span, message).hint("remove it"));
         }
-        Ok(())
     }
 
     /// Skips to the next line that starts like a header or a definition.

@@ -126,9 +126,28 @@ impl Parser<'_> {
         {
             let message = format!("`{name}` does not take type parameters");
             let found = Diagnostic::error("syntax", self.span(), message);
-            return Err(self.report(found.hint("only list, set and map do")));
+            let hint = missing_space(name).unwrap_or_else(|| "only list, set and map do".to_owned());
+            let reported = self.report(found.hint(hint));
+            self.skip_type_parameters();
+            return Err(reported);
         }
         self.defined_name("a field name")
+    }
+
+    /// Their commas would look like the ends of fields.
+    fn skip_type_parameters(&mut self) {
+        let mut open = 0usize;
+        loop {
+            match self.bump().kind {
+                TokenKind::Less => open += 1,
+                TokenKind::Greater => open = open.saturating_sub(1),
+                _ => {}
+            }
+            let next = self.peek();
+            if open == 0 || next.starts_line || next.kind.closes() || next.kind == TokenKind::End {
+                return;
+            }
+        }
     }
 
     /// Apache's mark on a recursive member. Every language here boxes those by itself.
@@ -154,4 +173,13 @@ impl Parser<'_> {
         }
         Ok(())
     }
+}
+
+/// What to say to `optionalstring`, which the reference reads as `optional string`.
+pub(crate) fn missing_space(name: &str) -> Option<String> {
+    let glued = |word: &str| {
+        name.strip_prefix(word).filter(|rest| !rest.is_empty()).map(|rest| format!("{word} {rest}"))
+    };
+    let spaced = glued("optional").or_else(|| glued("required"))?;
+    Some(format!("did you mean `{spaced}`?"))
 }

@@ -7,6 +7,7 @@ use super::scope::Entry;
 use super::{Resolver, State};
 use crate::idl::ast::{BaseType, DefinitionKind, TypeKind, TypeRef};
 use crate::idl::diagnostic::Diagnostic;
+use crate::idl::parser::missing_space;
 use crate::idl::schema::{Annotations, StructId, Symbol, Type, TypeId, TypeInfo, TypedefId};
 use crate::idl::source::Span;
 
@@ -164,7 +165,7 @@ impl<'a> Resolver<'a> {
                 Some("numbers are i8, i16, i32, i64 and double".to_owned())
             }
             _ if self.diagnostics.is_full() => None,
-            _ => self.scope.explain(file, name, Symbol::is_type),
+            _ => missing_space(name).or_else(|| self.scope.explain(file, name, Symbol::is_type)),
         };
         self.diagnostics.push(match explanation {
             Some(words) => found.hint(words),
