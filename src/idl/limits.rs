@@ -10,6 +10,7 @@ pub struct IdlLimits {
     /// Longest chain of includes. Default 64.
     pub include_depth: usize,
     /// Deepest nesting of types (typedefs count), of values, and of `extends`. Default 64, as on the wire.
+    /// Each level costs stack: some hundreds fit a thread's usual one.
     pub nesting: u16,
     /// Parts of all constants and defaults together, counted after references to other constants are
     /// replaced: what a walk over all of them meets. Default 1 000 000.

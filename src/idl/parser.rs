@@ -224,7 +224,6 @@ impl Parser<'_> {
             let start = self.at;
             match item(self) {
                 Ok(item) => items.push(item),
-                // An item that cannot start here: the list itself has gone wrong.
                 Err(Reported) => self.skip_item(start),
             }
         }

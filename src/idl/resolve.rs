@@ -1,8 +1,9 @@
 //! Syntax trees to schema: names looked up, defaults applied, every rule of the language checked.
 //!
-//! Order: names of all files; enums (they need nothing); fields and signatures (they need types);
-//! constants and defaults (they need fields); services. An error makes its own part missing and the rest
-//! goes on, so that one run finds them all; the schema is given out only if there was none.
+//! Order: names of all files; enums, which need nothing else; typedefs; fields of structs; services;
+//! constants and defaults, which need fields to be known. Typedefs and constants that need one another are
+//! resolved when they are met. An error makes its own part missing and the rest goes on, so that one run
+//! finds them all; the schema is given out only if there was none.
 
 mod attach;
 mod enums;

@@ -42,11 +42,13 @@ impl TypeArena {
             return *known;
         }
         let (canonical, depth) = match ty {
-            Type::List(element) => (Type::List(self.canonical(element)), 1 + self.depth(element)),
-            Type::Set(element) => (Type::Set(self.canonical(element)), 1 + self.depth(element)),
+            Type::List(element) => {
+                (Type::List(self.canonical(element)), self.depth(element).saturating_add(1))
+            }
+            Type::Set(element) => (Type::Set(self.canonical(element)), self.depth(element).saturating_add(1)),
             Type::Map(key, value) => {
                 let canonical = Type::Map(self.canonical(key), self.canonical(value));
-                (canonical, 1 + self.depth(key).max(self.depth(value)))
+                (canonical, self.depth(key).max(self.depth(value)).saturating_add(1))
             }
             plain => (plain, 0),
         };
@@ -74,7 +76,7 @@ impl TypeArena {
             ty,
             typedef: Some(typedef),
             canonical: self.canonical(target),
-            depth: 1 + self.depth(target),
+            depth: self.depth(target).saturating_add(1),
             annotations: Annotations::default(),
             cpp_type: None,
         });
