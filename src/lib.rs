@@ -8,6 +8,7 @@ pub mod base;
 pub mod capi;
 pub mod io;
 pub mod observe;
+pub mod op;
 pub mod proto;
 pub mod rpc;
 pub mod wire;
