@@ -8,6 +8,9 @@
 #![forbid(unsafe_code)]
 
 pub mod operation;
+pub mod queue;
 
+mod queued;
 mod sync;
 
+pub use queued::queued;
