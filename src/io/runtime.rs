@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::runtime::{Builder, Handle};
@@ -11,6 +12,7 @@ use tokio::sync::Notify;
 use crate::base::log::{self, Level, Log};
 use crate::base::{Code, Error, Result};
 use crate::io::thread::{self, Role};
+use crate::io::timer;
 use crate::io::workers::Workers;
 
 /// Host names resolved at once per shard.
@@ -81,6 +83,11 @@ impl Runtime {
     /// The threads that run handlers.
     pub fn workers(&self) -> &Workers {
         &self.workers
+    }
+
+    /// Runs something on a shard after a time. It must not block; if the runtime ends first, it is dropped.
+    pub fn after(&self, time: Duration, run: impl FnOnce() + Send + 'static) {
+        self.shard(self.next_shard()).spawn(timer::after(time, run));
     }
 
     /// Where lines go.
