@@ -13,6 +13,9 @@ use crate::base::{Code, Error, Result};
 use crate::io::thread::{self, Role};
 use crate::io::workers::Workers;
 
+/// Host names resolved at once per shard.
+const RESOLVER_THREADS: usize = 4;
+
 /// How many threads a runtime may have.
 #[derive(Clone, Debug)]
 pub struct RuntimeOptions {
@@ -128,7 +131,14 @@ impl Drop for Runtime {
 
 impl Shard {
     fn start(index: usize) -> Result<Shard> {
-        let executor = Builder::new_current_thread().enable_io().enable_time().build();
+        // tokio resolves host names on threads of its own, which are ours as well.
+        let executor = Builder::new_current_thread()
+            .enable_io()
+            .enable_time()
+            .max_blocking_threads(RESOLVER_THREADS)
+            .thread_name("krpc-resolve")
+            .on_thread_start(crate::io::sys::block_host_signals)
+            .build();
         let executor = executor
             .map_err(|reason| Error::new(Code::OutOfResources, format!("no event loop: {reason}")))?;
         let handle = executor.handle().clone();
