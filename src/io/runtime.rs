@@ -41,6 +41,7 @@ impl Default for RuntimeOptions {
 pub struct Runtime {
     shards: Vec<Shard>,
     workers: Workers,
+    callbacks: Arc<Workers>,
     next: AtomicUsize,
     log: Log,
 }
@@ -61,7 +62,8 @@ impl Runtime {
         options.log.write(Level::Info, "runtime", format_args!("started with {count} I/O thread(s)"));
         Ok(Arc::new(Runtime {
             shards,
-            workers: Workers::new(options.worker_threads, options.log.clone()),
+            workers: Workers::new("krpc-work-", options.worker_threads, options.log.clone()),
+            callbacks: Arc::new(Workers::new("krpc-work-c", options.worker_threads, options.log.clone())),
             next: AtomicUsize::new(0),
             log: options.log.clone(),
         }))
@@ -83,6 +85,11 @@ impl Runtime {
     /// The threads that run handlers.
     pub fn workers(&self) -> &Workers {
         &self.workers
+    }
+
+    /// The threads that run completion callbacks, apart from handlers: one kind can't starve the other.
+    pub fn callbacks(&self) -> &Arc<Workers> {
+        &self.callbacks
     }
 
     /// Runs something on a shard after a time. It must not block; if the runtime ends first, it is dropped.
@@ -126,6 +133,7 @@ impl Runtime {
             }
         }
         self.workers.close();
+        self.callbacks.close();
     }
 }
 

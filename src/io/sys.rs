@@ -121,6 +121,11 @@ impl Bell {
         unsafe { libc::poll(&raw mut fd, 1, 0) == 1 }
     }
 
+    /// The descriptor's number, for hosts.
+    pub fn number(&self) -> i32 {
+        self.0.as_raw_fd()
+    }
+
     /// The descriptor to wait with: readable while it rings.
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()

@@ -35,13 +35,14 @@ struct Crew {
     idle: AtomicUsize,
     started: AtomicUsize,
     limit: usize,
+    name: &'static str,
     handles: Mutex<Vec<JoinHandle<()>>>,
     log: Log,
 }
 
 impl Workers {
-    /// A pool without threads yet, of at most `limit` (at least 1).
-    pub fn new(limit: usize, log: Log) -> Workers {
+    /// A pool without threads yet, named `name` and a number, of at most `limit` (at least 1).
+    pub fn new(name: &'static str, limit: usize, log: Log) -> Workers {
         let (jobs, queue) = crossbeam_channel::unbounded();
         let crew = Crew {
             queue,
@@ -49,15 +50,16 @@ impl Workers {
             idle: AtomicUsize::new(0),
             started: AtomicUsize::new(0),
             limit: limit.max(1),
+            name,
             handles: Mutex::new(Vec::new()),
             log,
         };
         Workers { jobs: Mutex::new(Some(jobs)), crew: Arc::new(crew) }
     }
 
-    /// Runs a job on a thread of the pool. After [`Workers::close`] the job is dropped.
+    /// Runs a job on a thread of the pool; after [`Workers::close`] on this one, so that it always runs.
     pub fn submit(&self, job: Job) {
-        let Some(jobs) = self.jobs.lock().clone() else { return };
+        let Some(jobs) = self.jobs.lock().clone() else { return job() };
         // The crew holds a receiver, so the channel is open.
         let _ = jobs.send(job);
         if self.crew.queue.len() > self.crew.idle.load(Ordering::Acquire) {
@@ -87,7 +89,7 @@ impl Crew {
         }
         let number = crew.started.fetch_add(1, Ordering::Relaxed);
         let member = Arc::clone(crew);
-        match thread::spawn(format!("krpc-work-{number}"), Role::Work, move || member.work()) {
+        match thread::spawn(format!("{}{number}", crew.name), Role::Work, move || member.work()) {
             Ok(handle) => {
                 let mut handles = crew.handles.lock();
                 handles.retain(|handle| !handle.is_finished());

@@ -72,6 +72,8 @@ pub struct ClientOptions {
     pub transport: Transport,
     /// For a whole call, unless the call says otherwise. Default none.
     pub timeout: Option<Duration>,
+    /// Whether the peer is told the timeout (ttheader.md §2.1, key 12). Default true.
+    pub tell_timeout: bool,
     /// How connections are made and kept.
     pub pool: PoolOptions,
     /// The runtime for calls that nobody waits for; `None` takes the process's shared one.
@@ -87,6 +89,7 @@ impl ClientOptions {
             addresses: Vec::new(),
             transport: Transport::default(),
             timeout: None,
+            tell_timeout: true,
             pool: PoolOptions::default(),
             runtime: None,
         }
@@ -245,7 +248,7 @@ impl Client {
             method: method.name(),
             to_service: &self.options.destination,
             from_service: &self.options.caller,
-            timeout: terms.timeout,
+            timeout: terms.timeout.filter(|_| self.options.tell_timeout),
             deadline: terms.deadline,
             metainfo,
             body,

@@ -12,9 +12,9 @@ use crate::op::operation::Cause;
 use crate::proto::pingpong::{Answer, Exception, Reply};
 use crate::rpc::context::Context;
 use crate::wire::frame::Inbound;
+use crate::wire::thrift::{ApplicationException, TType};
 use crate::wire::ttheader::Header;
 use crate::wire::{keys, metainfo};
-use crate::wire::thrift::{ApplicationException, TType};
 
 /// A call to be answered: reply, throw, business failure, failure, or dropping it, which answers
 /// "handler gave no answer". The first answer counts, later ones are INVALID_STATE.
