@@ -302,8 +302,6 @@ typedef int32_t krpc_report_format;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
-<<<<<<< HEAD
-=======
 /** Type of a Thrift value, as on the wire. Other numbers are not types. */
 enum krpc_type
 #if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
@@ -345,7 +343,6 @@ typedef int32_t krpc_type;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
->>>>>>> cdata
 /**
  * Calls one destination. Any number of threads may call at once; each call in flight has a connection
  * of its own, taken from a pool. Blocking calls run on the calling thread and start no other.
@@ -393,8 +390,6 @@ typedef struct krpc_metainfo krpc_metainfo;
 typedef struct krpc_method krpc_method;
 
 /**
-<<<<<<< HEAD
-=======
  * Reads a message: one struct in Thrift Binary, in the order of its bytes.
  *
  * The outermost struct is open from the start. `krpc_reader_field` goes from field to field and skips
@@ -427,7 +422,6 @@ typedef struct krpc_method krpc_method;
 typedef struct krpc_reader krpc_reader;
 
 /**
->>>>>>> cdata
  * The end of a call: message, pairs sent back, facts, and an error unless all went well. Immutable.
  *
  * Borrowed parts live as long as the reply. Free it with `krpc_reply_free`.
@@ -1126,8 +1120,6 @@ krpc_method *krpc_client_method(const krpc_client *client,
  * Thread: any thread, once, when no call uses it any more. Errors: none. Since: 0.1.
  */
 void krpc_method_free(krpc_method *method);
-<<<<<<< HEAD
-=======
 
 /* ---- krpc_reader: reads a message in Thrift Binary, value by value ----------------------- */
 
@@ -1328,7 +1320,6 @@ krpc_status krpc_reader_end(krpc_reader *reader,
  * Thread: any thread, once. Errors: none. Since: 0.1.
  */
 void krpc_reader_free(krpc_reader *reader);
->>>>>>> cdata
 
 /* ---- krpc_reply: how a call ended, whatever the outcome ---------------------------------- */
 
@@ -1421,6 +1412,14 @@ krpc_str krpc_request_method(const krpc_request *request);
  * Thread: any thread. Errors: none. Since: 0.1.
  */
 krpc_str krpc_request_service(const krpc_request *request);
+
+/**
+ * The name that the caller gives itself (`krpc_client_options_set_caller`), for logs; empty if it gives
+ * none. Carried by TTHeader only. Borrowed from `request`.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+krpc_str krpc_request_caller(const krpc_request *request);
 
 /**
  * The caller's address, e.g. "127.0.0.1:40522", or "unix". Borrowed from `request`.
@@ -1833,6 +1832,278 @@ uint32_t krpc_abi_version(void);
  * Thread: any thread. Errors: none. Since: 0.1.
  */
 bool krpc_has_feature(krpc_str name);
+
+/* ---- krpc_writer: builds a message in Thrift Binary, value by value ---------------------- */
+
+/**
+ * A writer whose outermost struct has no fields yet.
+ *
+ * `encoding`: `KRPC_ENCODING_THRIFT_BINARY`; no other is supported yet.
+ * Returns an owned writer, or NULL and an error.
+ *
+ * Thread: any thread. Errors: UNSUPPORTED. Since: 0.1.
+ */
+krpc_writer *krpc_writer_new(int32_t encoding, krpc_error **error);
+
+/**
+ * Announces a field of the current struct; its value must follow.
+ *
+ * `id`: as in the IDL; ids are not checked for being used twice. `type`: a `krpc_type`.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT, INVALID_STATE; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_field(krpc_writer *writer, int16_t id, int32_t type);
+
+/**
+ * Writes a bool, as a value.
+ *
+ * Thread: one at a time. Errors: INVALID_STATE, TYPE_MISMATCH, ENCODE_FAILED; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_bool(krpc_writer *writer,
+                             bool value);
+
+/**
+ * Writes an i8, as a value.
+ *
+ * Thread: one at a time. Errors: INVALID_STATE, TYPE_MISMATCH, ENCODE_FAILED; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_i8(krpc_writer *writer,
+                           int8_t value);
+
+/**
+ * Writes an i16, as a value.
+ *
+ * Thread: one at a time. Errors: INVALID_STATE, TYPE_MISMATCH, ENCODE_FAILED; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_i16(krpc_writer *writer,
+                            int16_t value);
+
+/**
+ * Writes an i32, or an enum's number, as a value.
+ *
+ * Thread: one at a time. Errors: INVALID_STATE, TYPE_MISMATCH, ENCODE_FAILED; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_i32(krpc_writer *writer,
+                            int32_t value);
+
+/**
+ * Writes an i64, as a value.
+ *
+ * Thread: one at a time. Errors: INVALID_STATE, TYPE_MISMATCH, ENCODE_FAILED; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_i64(krpc_writer *writer,
+                            int64_t value);
+
+/**
+ * Writes a double, as a value.
+ *
+ * Thread: one at a time. Errors: INVALID_STATE, TYPE_MISMATCH, ENCODE_FAILED; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_double(krpc_writer *writer,
+                               double value);
+
+/**
+ * Writes text, which is copied and not checked for being UTF-8, as a value.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT, INVALID_STATE, TYPE_MISMATCH,
+ * ENCODE_FAILED if no frame could carry it; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_string(krpc_writer *writer, krpc_str value);
+
+/**
+ * Writes bytes, which are copied, as a value.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT, INVALID_STATE, TYPE_MISMATCH,
+ * ENCODE_FAILED if no frame could carry it; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_binary(krpc_writer *writer, krpc_bytes value);
+
+/**
+ * Begins a list as a value: `count` elements of one type must follow.
+ *
+ * `element_type`: a `krpc_type`.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT, INVALID_STATE, TYPE_MISMATCH,
+ * CODEC_LIMIT, ENCODE_FAILED; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_list(krpc_writer *writer, int32_t element_type, size_t count);
+
+/**
+ * Begins a set as a value: `count` elements of one type must follow. They are not compared.
+ *
+ * `element_type`: a `krpc_type`.
+ *
+ * Thread: one at a time. Errors: as `krpc_writer_list`; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_set(krpc_writer *writer, int32_t element_type, size_t count);
+
+/**
+ * Begins a map as a value: `count` pairs must follow, each a key and then its value. Keys are not
+ * compared.
+ *
+ * `key_type` and `value_type`: a `krpc_type` each.
+ *
+ * Thread: one at a time. Errors: as `krpc_writer_list`; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_map(krpc_writer *writer,
+                            int32_t key_type,
+                            int32_t value_type,
+                            size_t count);
+
+/**
+ * Begins a struct as a value: its fields follow, up to `krpc_writer_struct_end`.
+ *
+ * Thread: one at a time. Errors: INVALID_STATE, TYPE_MISMATCH, CODEC_LIMIT; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_struct_begin(krpc_writer *writer);
+
+/**
+ * Ends the struct begun last. Not for the outermost struct, which `krpc_writer_finish` ends.
+ *
+ * Thread: one at a time. Errors: INVALID_STATE, ENCODE_FAILED; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_struct_end(krpc_writer *writer);
+
+/**
+ * Writes the struct that is in a message as a value, e.g. one that `krpc_reader_struct` gave.
+ *
+ * `message`: one struct in Thrift Binary, which is checked and copied.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT, INVALID_STATE, TYPE_MISMATCH,
+ * UNSUPPORTED for other encodings, MALFORMED, CODEC_LIMIT, ENCODE_FAILED; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_struct(krpc_writer *writer, const krpc_message *message);
+
+/**
+ * `krpc_writer_field` and `krpc_writer_bool`.
+ *
+ * Thread: one at a time. Errors: those of both; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_field_bool(krpc_writer *writer, int16_t id, bool value);
+
+/**
+ * `krpc_writer_field` and `krpc_writer_i8`.
+ *
+ * Thread: one at a time. Errors: those of both; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_field_i8(krpc_writer *writer, int16_t id, int8_t value);
+
+/**
+ * `krpc_writer_field` and `krpc_writer_i16`.
+ *
+ * Thread: one at a time. Errors: those of both; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_field_i16(krpc_writer *writer, int16_t id, int16_t value);
+
+/**
+ * `krpc_writer_field` and `krpc_writer_i32`.
+ *
+ * Thread: one at a time. Errors: those of both; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_field_i32(krpc_writer *writer, int16_t id, int32_t value);
+
+/**
+ * `krpc_writer_field` and `krpc_writer_i64`.
+ *
+ * Thread: one at a time. Errors: those of both; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_field_i64(krpc_writer *writer, int16_t id, int64_t value);
+
+/**
+ * `krpc_writer_field` and `krpc_writer_double`.
+ *
+ * Thread: one at a time. Errors: those of both; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_field_double(krpc_writer *writer, int16_t id, double value);
+
+/**
+ * `krpc_writer_field` and `krpc_writer_string`.
+ *
+ * Thread: one at a time. Errors: those of both; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_field_string(krpc_writer *writer, int16_t id, krpc_str value);
+
+/**
+ * `krpc_writer_field` and `krpc_writer_binary`.
+ *
+ * Thread: one at a time. Errors: those of both; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_field_binary(krpc_writer *writer,
+                                     int16_t id,
+                                     krpc_bytes value);
+
+/**
+ * `krpc_writer_field` and `krpc_writer_list`.
+ *
+ * Thread: one at a time. Errors: those of both; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_field_list(krpc_writer *writer,
+                                   int16_t id,
+                                   int32_t element_type,
+                                   size_t count);
+
+/**
+ * `krpc_writer_field` and `krpc_writer_set`.
+ *
+ * Thread: one at a time. Errors: those of both; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_field_set(krpc_writer *writer,
+                                  int16_t id,
+                                  int32_t element_type,
+                                  size_t count);
+
+/**
+ * `krpc_writer_field` and `krpc_writer_map`.
+ *
+ * Thread: one at a time. Errors: those of both; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_field_map(krpc_writer *writer,
+                                  int16_t id,
+                                  int32_t key_type,
+                                  int32_t value_type,
+                                  size_t count);
+
+/**
+ * `krpc_writer_field` and `krpc_writer_struct_begin`. `krpc_writer_struct_end` ends it.
+ *
+ * Thread: one at a time. Errors: those of both; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_field_struct_begin(krpc_writer *writer, int16_t id);
+
+/**
+ * `krpc_writer_field` and `krpc_writer_struct`.
+ *
+ * Thread: one at a time. Errors: those of both; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_field_struct(krpc_writer *writer,
+                                     int16_t id,
+                                     const krpc_message *message);
+
+/**
+ * The status of the first failure; `KRPC_OK` while there is none. INVALID_ARGUMENT if `writer` is NULL.
+ *
+ * Thread: one at a time. Errors: none. Since: 0.1.
+ */
+krpc_status krpc_writer_status(const krpc_writer *writer);
+
+/**
+ * Ends the outermost struct and makes the message.
+ *
+ * `writer`: taken. Returns an owned message, or NULL and an error: the first failure of any step, or
+ * what is still missing.
+ *
+ * Thread: one at a time, once. Errors: INVALID_ARGUMENT, INVALID_STATE, TYPE_MISMATCH, CODEC_LIMIT,
+ * ENCODE_FAILED. Since: 0.1.
+ */
+krpc_message *krpc_writer_finish(krpc_writer *writer,
+                                 krpc_error **error);
+
+/**
+ * Frees a writer whose message is not wanted. NULL is fine.
+ *
+ * Thread: any thread, once. Errors: none. Since: 0.1.
+ */
+void krpc_writer_free(krpc_writer *writer);
 
 #ifdef __cplusplus
 }  // extern "C"

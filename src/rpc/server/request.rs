@@ -9,6 +9,7 @@ use crate::base::{Biz, Code, Encoding, Error, Message, Metainfo, MetainfoKind, R
 use crate::io::Responder;
 use crate::proto::pingpong::{Answer, Exception, Reply};
 use crate::wire::frame::Inbound;
+use crate::wire::keys::int;
 use crate::wire::metainfo;
 use crate::wire::thrift::{ApplicationException, TType};
 
@@ -18,6 +19,7 @@ use crate::wire::thrift::{ApplicationException, TType};
 pub struct Request {
     service: Bytes,
     method: Bytes,
+    caller: Bytes,
     body: Message,
     metainfo: Metainfo,
     backward: Metainfo,
@@ -59,6 +61,9 @@ impl Request {
         let header = inbound.header.as_ref();
         Request {
             service,
+            caller: header
+                .and_then(|header| Some(header.slice(header.int(int::FROM_SERVICE)?)))
+                .unwrap_or_default(),
             metainfo: header.map(metainfo::read_request).unwrap_or_default(),
             method: inbound.name,
             body: Message::new(inbound.layout.payload.encoding(), inbound.body),
@@ -79,6 +84,11 @@ impl Request {
     /// empty.
     pub fn service(&self) -> &[u8] {
         &self.service
+    }
+
+    /// The name that the caller gives itself, for logs; empty if it gives none. Carried by TTHeader only.
+    pub fn caller(&self) -> &[u8] {
+        &self.caller
     }
 
     /// The *args* struct.
