@@ -218,7 +218,7 @@ struct sleeper {
 static void *sleep_long(void *argument)
 {
     struct sleeper *sleeper = argument;
-    sleeper->reply = call_sleep(&sleeper->scope, sleeper->client, 2000, 0);
+    sleeper->reply = call_sleep(&sleeper->scope, sleeper->client, 1000, 0);
     return NULL;
 }
 
@@ -236,7 +236,7 @@ bool case_close(struct scope *s, struct run *run)
     int64_t took = now_ms() - start;
     want_status(s, sleeper.reply, KRPC_STATUS_CLOSED);
     scope_end(&sleeper.scope);
-    if (took >= 1000)
+    if (took >= 700)
         return scope_fail(s, "the call ended %" PRId64 " ms after the client was closed", took);
     const krpc_reply *late = call(s, client, "Interop/Add", write_add_args(s, 1, 2));
     return want_status(s, late, KRPC_STATUS_CLOSED);
