@@ -1912,6 +1912,14 @@ krpc_str krpc_request_method(const krpc_request *request);
 krpc_str krpc_request_service(const krpc_request *request);
 
 /**
+ * The name that the caller gives itself (`krpc_client_options_set_caller`), for logs; empty if it gives
+ * none. Carried by TTHeader only. Borrowed from `request`.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+krpc_str krpc_request_caller(const krpc_request *request);
+
+/**
  * The caller's address, e.g. "127.0.0.1:40522", or "unix". Borrowed from `request`.
  *
  * Thread: any thread. Errors: none. Since: 0.1.

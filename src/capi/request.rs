@@ -65,6 +65,16 @@ pub unsafe extern "C" fn krpc_request_service(request: *const krpc_request) -> k
     guard_or(krpc_str::EMPTY, || unsafe { text(request, Request::service) })
 }
 
+/// The name that the caller gives itself (`krpc_client_options_set_caller`), for logs; empty if it gives
+/// none. Carried by TTHeader only. Borrowed from `request`.
+///
+/// Thread: any thread. Errors: none. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_request_caller(request: *const krpc_request) -> krpc_str {
+    // SAFETY: the host vouches for the handle.
+    guard_or(krpc_str::EMPTY, || unsafe { text(request, Request::caller) })
+}
+
 /// The caller's address, e.g. "127.0.0.1:40522", or "unix". Borrowed from `request`.
 ///
 /// Thread: any thread. Errors: none. Since: 0.1.

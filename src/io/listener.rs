@@ -102,7 +102,7 @@ impl Listener {
             connections: Arc::clone(&self.connections),
         };
         let ticket = Ticket::accepting(&self.connections);
-        self.accepting.lock().push(shard.spawn(accept_all(socket, gate, ticket)).abort_handle());
+        self.accepting.lock().push(shard.spawn(accept_all(ticket, socket, gate)).abort_handle());
         setup.log.write(Level::Info, "server", format_args!("listening on {bound}"));
         self.addresses.push(bound);
         Ok(())
@@ -124,10 +124,13 @@ impl Listener {
         thread::may_block()?;
         let deadline = clock::now().checked_add(grace);
         self.close_sockets();
+        // Clients that are sent elsewhere dial anew at once: a socket that still listened would take their
+        // connections and then drop them with their requests.
+        self.connections.wait_until(deadline, |state| state.accepting == 0);
         let before = self.connections.order(Order::Drain);
-        self.connections.wait_empty(deadline);
+        self.connections.wait_until(deadline, Members::is_empty);
         let cut_off = self.connections.order(Order::Abort);
-        self.connections.wait_empty(clock::now().checked_add(ABORT_WAIT));
+        self.connections.wait_until(clock::now().checked_add(ABORT_WAIT), Members::is_empty);
         Ok(Stopped { finished: before.saturating_sub(cut_off), cut_off })
     }
 
@@ -217,7 +220,8 @@ struct Gate {
     connections: Arc<Connections>,
 }
 
-async fn accept_all(acceptor: Acceptor, gate: Gate, _ticket: Ticket) {
+/// Accepts until it is dropped. The ticket stands first so that it goes last, after the socket.
+async fn accept_all(_ticket: Ticket, acceptor: Acceptor, gate: Gate) {
     loop {
         match acceptor.accept().await {
             Ok((transport, peer)) => gate.admit(transport, peer),
@@ -291,7 +295,8 @@ impl Detached {
 struct Connections {
     max: usize,
     state: Mutex<Members>,
-    emptied: Condvar,
+    /// The last accept loop, or the last of all, has gone.
+    left: Condvar,
 }
 
 #[derive(Debug, Default)]
@@ -304,9 +309,15 @@ struct Members {
     order: Order,
 }
 
+impl Members {
+    fn is_empty(&self) -> bool {
+        self.open.is_empty() && self.accepting == 0
+    }
+}
+
 impl Connections {
     fn new(max: usize) -> Connections {
-        Connections { max, state: Mutex::default(), emptied: Condvar::new() }
+        Connections { max, state: Mutex::default(), left: Condvar::new() }
     }
 
     /// Gives an order to all, and returns how many there are.
@@ -320,13 +331,13 @@ impl Connections {
         open.len()
     }
 
-    fn wait_empty(&self, deadline: Option<Instant>) {
+    fn wait_until(&self, deadline: Option<Instant>, reached: impl Fn(&Members) -> bool) {
         let mut state = self.state.lock();
-        while !(state.open.is_empty() && state.accepting == 0) {
+        while !reached(&state) {
             let timed_out = match deadline {
-                Some(deadline) => self.emptied.wait_until(&mut state, deadline).timed_out(),
+                Some(deadline) => self.left.wait_until(&mut state, deadline).timed_out(),
                 None => {
-                    self.emptied.wait(&mut state);
+                    self.left.wait(&mut state);
                     false
                 }
             };
@@ -371,8 +382,9 @@ impl Drop for Ticket {
             Some(id) => drop(state.open.remove(&id)),
             None => state.accepting -= 1,
         }
-        if state.open.is_empty() && state.accepting == 0 {
-            self.connections.emptied.notify_all();
+        let last_accepting = self.member.is_none() && state.accepting == 0;
+        if last_accepting || state.is_empty() {
+            self.connections.left.notify_all();
         }
     }
 }

@@ -21,6 +21,7 @@ use crate::wire::{keys, metainfo};
 pub struct Request {
     service: Bytes,
     method: Bytes,
+    caller: Bytes,
     body: Message,
     metainfo: Metainfo,
     backward: Metainfo,
@@ -66,6 +67,9 @@ impl Request {
         let header = inbound.header.as_ref();
         Request {
             service,
+            caller: header
+                .and_then(|header| Some(header.slice(header.int(keys::int::FROM_SERVICE)?)))
+                .unwrap_or_default(),
             metainfo: header.map(metainfo::read_request).unwrap_or_default(),
             caller_timeout: header.and_then(caller_timeout),
             arrived: clock::now(),
@@ -108,6 +112,11 @@ impl Request {
     /// empty.
     pub fn service(&self) -> &[u8] {
         &self.service
+    }
+
+    /// The name that the caller gives itself, for logs; empty if it gives none. Carried by TTHeader only.
+    pub fn caller(&self) -> &[u8] {
+        &self.caller
     }
 
     /// The *args* struct.
