@@ -302,6 +302,47 @@ typedef int32_t krpc_report_format;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
+/** Type of a Thrift value, as on the wire. Other numbers are not types. */
+enum krpc_type
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    /** No type: ends a struct; stands for the element type of an empty container that names none. */
+    KRPC_TYPE_STOP = 0,
+    /** What some servers answer for `void`. Can be skipped, not written. */
+    KRPC_TYPE_VOID = 1,
+    /** A bool. */
+    KRPC_TYPE_BOOL = 2,
+    /** An i8 (`byte`). */
+    KRPC_TYPE_I8 = 3,
+    /** A double. */
+    KRPC_TYPE_DOUBLE = 4,
+    /** An i16. */
+    KRPC_TYPE_I16 = 6,
+    /** An i32, or an enum. */
+    KRPC_TYPE_I32 = 8,
+    /** An i64. */
+    KRPC_TYPE_I64 = 10,
+    /** A string or binary. */
+    KRPC_TYPE_STRING = 11,
+    /** A struct, union or exception. */
+    KRPC_TYPE_STRUCT = 12,
+    /** A map. */
+    KRPC_TYPE_MAP = 13,
+    /** A set. */
+    KRPC_TYPE_SET = 14,
+    /** A list. */
+    KRPC_TYPE_LIST = 15,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum krpc_type krpc_type;
+#else
+typedef int32_t krpc_type;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
 /**
  * Calls one destination. Any number of threads may call at once; each call in flight has a connection
  * of its own, taken from a pool. Blocking calls run on the calling thread and start no other.
@@ -349,6 +390,38 @@ typedef struct krpc_metainfo krpc_metainfo;
 typedef struct krpc_method krpc_method;
 
 /**
+ * Reads a message: one struct in Thrift Binary, in the order of its bytes.
+ *
+ * The outermost struct is open from the start. `krpc_reader_field` goes from field to field and skips
+ * the value of one that was not read. A list, set or map tells its count, and ends by itself with its
+ * last element. A struct that is a value is begun and ended.
+ *
+ * Every step is checked: against the types that the bytes announce, the end of the message, and depth
+ * 64. A count is never larger than the bytes that are left, so loops over it end soon even if a peer
+ * lies. The first failure sticks: later steps fail with it, `krpc_reader_field` returns false, counts
+ * are 0; so the status of single steps may be ignored, and `krpc_reader_end` reports it. Outputs of a
+ * step that fails are 0, false or empty.
+ *
+ * Strings are views. They live as long as the reader; if the message has one segment, as every received
+ * one has, also as long as the message.
+ *
+ * ```c
+ * krpc_reader *r = krpc_reader_new(message, &error);
+ * int16_t id;
+ * int32_t type;
+ * while (krpc_reader_field(r, &id, &type)) {
+ *     switch (id) {                                         // fields not named here are skipped
+ *     case 1: krpc_reader_string(r, &text); break;
+ *     case 2: krpc_reader_i64(r, &at_ms); break;
+ *     }
+ * }
+ * krpc_status status = krpc_reader_end(r, &error);          // the first failure, if any
+ * krpc_reader_free(r);                                      // text ends here
+ * ```
+ */
+typedef struct krpc_reader krpc_reader;
+
+/**
  * The end of a call: message, pairs sent back, facts, and an error unless all went well. Immutable.
  *
  * Borrowed parts live as long as the reply. Free it with `krpc_reply_free`.
@@ -393,6 +466,30 @@ typedef struct krpc_server_options krpc_server_options;
  * `krpc_server_options_add_service`; else free it with `krpc_service_free`.
  */
 typedef struct krpc_service krpc_service;
+
+/**
+ * Builds a message: one struct in Thrift Binary.
+ *
+ * The outermost struct is open from the start; `krpc_writer_finish` ends it. A field is announced with
+ * `krpc_writer_field`, then its value follows; `krpc_writer_field_i32` and its sisters do both. A list,
+ * set or map says its count first and ends by itself with its last element. A struct that is a value is
+ * begun and ended.
+ *
+ * Every step is checked: type, order, count, depth (64). The first failure sticks, so that the status
+ * of single steps may be ignored: `krpc_writer_finish` reports it, with the field it was in.
+ *
+ * ```c
+ * krpc_writer *w = krpc_writer_new(KRPC_ENCODING_THRIFT_BINARY, NULL);
+ * krpc_writer_field_struct_begin(w, 1);                    // argument 1: Message
+ * krpc_writer_field_string(w, 1, KRPC_STR("hi"));          //   1: string text
+ * krpc_writer_field_list(w, 3, KRPC_TYPE_I32, 2);          //   3: list<i32> marks
+ * krpc_writer_i32(w, 7);
+ * krpc_writer_i32(w, 8);
+ * krpc_writer_struct_end(w);
+ * krpc_message *args = krpc_writer_finish(w, &error);      // consumes w
+ * ```
+ */
+typedef struct krpc_writer krpc_writer;
 
 /** What one call does differently. Sized struct: start from `KRPC_CALL_OPTIONS_INIT`. */
 typedef struct krpc_call_options {
@@ -1024,6 +1121,206 @@ krpc_method *krpc_client_method(const krpc_client *client,
  */
 void krpc_method_free(krpc_method *method);
 
+/* ---- krpc_reader: reads a message in Thrift Binary, value by value ----------------------- */
+
+/**
+ * A reader at the start of a message, which it retains. A message of several segments is joined, by one
+ * copy.
+ *
+ * Returns an owned reader, or NULL and an error.
+ *
+ * Thread: any thread. Errors: INVALID_ARGUMENT, UNSUPPORTED if the message is not Thrift Binary.
+ * Since: 0.1.
+ */
+krpc_reader *krpc_reader_new(const krpc_message *message,
+                             krpc_error **error);
+
+/**
+ * Goes on to the next field of the current struct.
+ *
+ * `id` and `type` (both optional): the field's id, and its `krpc_type`.
+ * Returns false, and sets both 0, at the end of the struct, and if a step has failed.
+ *
+ * Thread: one at a time. Errors: INVALID_STATE inside a container, MALFORMED, CODEC_LIMIT; they stick.
+ * Since: 0.1.
+ */
+bool krpc_reader_field(krpc_reader *reader,
+                       int16_t *id,
+                       int32_t *type);
+
+/**
+ * Goes on to the next field with this id, and skips those before it. Fields that have passed are not
+ * found again: fields may come in any order, so look for several with `krpc_reader_field`.
+ *
+ * `type` (optional): its `krpc_type`.
+ * Returns false, and sets 0, if the struct ends before, and if a step has failed.
+ *
+ * Thread: one at a time. Errors: as `krpc_reader_field`; they stick. Since: 0.1.
+ */
+bool krpc_reader_find(krpc_reader *reader,
+                      int16_t id,
+                      int32_t *type);
+
+/**
+ * Reads a bool. Only byte 1 is true.
+ *
+ * Thread: one at a time. Errors: INVALID_STATE, TYPE_MISMATCH, MALFORMED; they stick. Since: 0.1.
+ */
+krpc_status krpc_reader_bool(krpc_reader *reader, bool *value);
+
+/**
+ * Reads an i8.
+ *
+ * Thread: one at a time. Errors: INVALID_STATE, TYPE_MISMATCH, MALFORMED; they stick. Since: 0.1.
+ */
+krpc_status krpc_reader_i8(krpc_reader *reader, int8_t *value);
+
+/**
+ * Reads an i16.
+ *
+ * Thread: one at a time. Errors: INVALID_STATE, TYPE_MISMATCH, MALFORMED; they stick. Since: 0.1.
+ */
+krpc_status krpc_reader_i16(krpc_reader *reader, int16_t *value);
+
+/**
+ * Reads an i32, or an enum's number.
+ *
+ * Thread: one at a time. Errors: INVALID_STATE, TYPE_MISMATCH, MALFORMED; they stick. Since: 0.1.
+ */
+krpc_status krpc_reader_i32(krpc_reader *reader, int32_t *value);
+
+/**
+ * Reads an i64.
+ *
+ * Thread: one at a time. Errors: INVALID_STATE, TYPE_MISMATCH, MALFORMED; they stick. Since: 0.1.
+ */
+krpc_status krpc_reader_i64(krpc_reader *reader, int64_t *value);
+
+/**
+ * Reads a double.
+ *
+ * Thread: one at a time. Errors: INVALID_STATE, TYPE_MISMATCH, MALFORMED; they stick. Since: 0.1.
+ */
+krpc_status krpc_reader_double(krpc_reader *reader, double *value);
+
+/**
+ * Reads text, which need not be UTF-8.
+ *
+ * `value` (optional): borrowed from `reader`.
+ *
+ * Thread: one at a time. Errors: INVALID_STATE, TYPE_MISMATCH, MALFORMED; they stick. Since: 0.1.
+ */
+krpc_status krpc_reader_string(krpc_reader *reader, krpc_str *value);
+
+/**
+ * Reads bytes.
+ *
+ * `value` (optional): borrowed from `reader`.
+ *
+ * Thread: one at a time. Errors: INVALID_STATE, TYPE_MISMATCH, MALFORMED; they stick. Since: 0.1.
+ */
+krpc_status krpc_reader_binary(krpc_reader *reader, krpc_bytes *value);
+
+/**
+ * Opens a list: its elements follow, `count` of them.
+ *
+ * `element_type` (optional): a `krpc_type`; means nothing if the list is empty. `count` (optional).
+ *
+ * Thread: one at a time. Errors: INVALID_STATE, TYPE_MISMATCH, MALFORMED, CODEC_LIMIT; they stick.
+ * Since: 0.1.
+ */
+krpc_status krpc_reader_list(krpc_reader *reader, int32_t *element_type, size_t *count);
+
+/**
+ * Opens a set: its elements follow, `count` of them.
+ *
+ * `element_type` (optional): a `krpc_type`; means nothing if the set is empty. `count` (optional).
+ *
+ * Thread: one at a time. Errors: INVALID_STATE, TYPE_MISMATCH, MALFORMED, CODEC_LIMIT; they stick.
+ * Since: 0.1.
+ */
+krpc_status krpc_reader_set(krpc_reader *reader, int32_t *element_type, size_t *count);
+
+/**
+ * Opens a map: its pairs follow, `count` of them, each a key and then its value.
+ *
+ * `key_type` and `value_type` (both optional): a `krpc_type` each; mean nothing if the map is empty.
+ * `count` (optional).
+ *
+ * Thread: one at a time. Errors: INVALID_STATE, TYPE_MISMATCH, MALFORMED, CODEC_LIMIT; they stick.
+ * Since: 0.1.
+ */
+krpc_status krpc_reader_map(krpc_reader *reader,
+                            int32_t *key_type,
+                            int32_t *value_type,
+                            size_t *count);
+
+/**
+ * Opens a struct that is a value: its fields follow.
+ *
+ * Thread: one at a time. Errors: INVALID_STATE, TYPE_MISMATCH, CODEC_LIMIT; they stick. Since: 0.1.
+ */
+krpc_status krpc_reader_struct_begin(krpc_reader *reader);
+
+/**
+ * Leaves the struct opened last; fields that were not read are skipped. Not for the outermost struct.
+ *
+ * Thread: one at a time. Errors: INVALID_STATE, MALFORMED, CODEC_LIMIT; they stick. Since: 0.1.
+ */
+krpc_status krpc_reader_struct_end(krpc_reader *reader);
+
+/**
+ * Reads a whole struct that is a value as a message of its own, which shares the bytes: to keep it, to
+ * pass it on with `krpc_writer_struct`, or to read it with a reader of its own.
+ *
+ * `message`: receives an owned message; NULL on failure.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT, INVALID_STATE, TYPE_MISMATCH, MALFORMED,
+ * CODEC_LIMIT; they stick. Since: 0.1.
+ */
+krpc_status krpc_reader_struct(krpc_reader *reader,
+                               krpc_message **message);
+
+/**
+ * Skips the value that is due: of the current field, or the next element, key or value of a container.
+ *
+ * Thread: one at a time. Errors: INVALID_STATE, MALFORMED, CODEC_LIMIT; they stick. Since: 0.1.
+ */
+krpc_status krpc_reader_skip(krpc_reader *reader);
+
+/**
+ * The status of the first failure; `KRPC_OK` while there is none. INVALID_ARGUMENT if `reader` is NULL.
+ *
+ * Thread: one at a time. Errors: none. Since: 0.1.
+ */
+krpc_status krpc_reader_status(const krpc_reader *reader);
+
+/**
+ * The first failure, with the field and the byte it was at; NULL while there is none. Borrowed from
+ * `reader`.
+ *
+ * Thread: one at a time. Errors: none. Since: 0.1.
+ */
+const krpc_error *krpc_reader_error(krpc_reader *reader);
+
+/**
+ * Checks that the message was well-formed to its end: skips what was not read of the outermost struct,
+ * and fails if a nested struct or container was left unfinished or if anything comes after the struct.
+ * The reader and its views stay.
+ *
+ * Thread: one at a time. Errors: the first failure of any step; INVALID_ARGUMENT, INVALID_STATE,
+ * MALFORMED, CODEC_LIMIT. Since: 0.1.
+ */
+krpc_status krpc_reader_end(krpc_reader *reader,
+                            krpc_error **error);
+
+/**
+ * Frees a reader, and with it the views it gave. NULL is fine.
+ *
+ * Thread: any thread, once. Errors: none. Since: 0.1.
+ */
+void krpc_reader_free(krpc_reader *reader);
+
 /* ---- krpc_reply: how a call ended, whatever the outcome ---------------------------------- */
 
 /**
@@ -1527,6 +1824,278 @@ uint32_t krpc_abi_version(void);
  * Thread: any thread. Errors: none. Since: 0.1.
  */
 bool krpc_has_feature(krpc_str name);
+
+/* ---- krpc_writer: builds a message in Thrift Binary, value by value ---------------------- */
+
+/**
+ * A writer whose outermost struct has no fields yet.
+ *
+ * `encoding`: `KRPC_ENCODING_THRIFT_BINARY`; no other is supported yet.
+ * Returns an owned writer, or NULL and an error.
+ *
+ * Thread: any thread. Errors: UNSUPPORTED. Since: 0.1.
+ */
+krpc_writer *krpc_writer_new(int32_t encoding, krpc_error **error);
+
+/**
+ * Announces a field of the current struct; its value must follow.
+ *
+ * `id`: as in the IDL; ids are not checked for being used twice. `type`: a `krpc_type`.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT, INVALID_STATE; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_field(krpc_writer *writer, int16_t id, int32_t type);
+
+/**
+ * Writes a bool, as a value.
+ *
+ * Thread: one at a time. Errors: INVALID_STATE, TYPE_MISMATCH, ENCODE_FAILED; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_bool(krpc_writer *writer,
+                             bool value);
+
+/**
+ * Writes an i8, as a value.
+ *
+ * Thread: one at a time. Errors: INVALID_STATE, TYPE_MISMATCH, ENCODE_FAILED; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_i8(krpc_writer *writer,
+                           int8_t value);
+
+/**
+ * Writes an i16, as a value.
+ *
+ * Thread: one at a time. Errors: INVALID_STATE, TYPE_MISMATCH, ENCODE_FAILED; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_i16(krpc_writer *writer,
+                            int16_t value);
+
+/**
+ * Writes an i32, or an enum's number, as a value.
+ *
+ * Thread: one at a time. Errors: INVALID_STATE, TYPE_MISMATCH, ENCODE_FAILED; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_i32(krpc_writer *writer,
+                            int32_t value);
+
+/**
+ * Writes an i64, as a value.
+ *
+ * Thread: one at a time. Errors: INVALID_STATE, TYPE_MISMATCH, ENCODE_FAILED; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_i64(krpc_writer *writer,
+                            int64_t value);
+
+/**
+ * Writes a double, as a value.
+ *
+ * Thread: one at a time. Errors: INVALID_STATE, TYPE_MISMATCH, ENCODE_FAILED; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_double(krpc_writer *writer,
+                               double value);
+
+/**
+ * Writes text, which is copied and not checked for being UTF-8, as a value.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT, INVALID_STATE, TYPE_MISMATCH,
+ * ENCODE_FAILED if no frame could carry it; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_string(krpc_writer *writer, krpc_str value);
+
+/**
+ * Writes bytes, which are copied, as a value.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT, INVALID_STATE, TYPE_MISMATCH,
+ * ENCODE_FAILED if no frame could carry it; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_binary(krpc_writer *writer, krpc_bytes value);
+
+/**
+ * Begins a list as a value: `count` elements of one type must follow.
+ *
+ * `element_type`: a `krpc_type`.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT, INVALID_STATE, TYPE_MISMATCH,
+ * CODEC_LIMIT, ENCODE_FAILED; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_list(krpc_writer *writer, int32_t element_type, size_t count);
+
+/**
+ * Begins a set as a value: `count` elements of one type must follow. They are not compared.
+ *
+ * `element_type`: a `krpc_type`.
+ *
+ * Thread: one at a time. Errors: as `krpc_writer_list`; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_set(krpc_writer *writer, int32_t element_type, size_t count);
+
+/**
+ * Begins a map as a value: `count` pairs must follow, each a key and then its value. Keys are not
+ * compared.
+ *
+ * `key_type` and `value_type`: a `krpc_type` each.
+ *
+ * Thread: one at a time. Errors: as `krpc_writer_list`; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_map(krpc_writer *writer,
+                            int32_t key_type,
+                            int32_t value_type,
+                            size_t count);
+
+/**
+ * Begins a struct as a value: its fields follow, up to `krpc_writer_struct_end`.
+ *
+ * Thread: one at a time. Errors: INVALID_STATE, TYPE_MISMATCH, CODEC_LIMIT; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_struct_begin(krpc_writer *writer);
+
+/**
+ * Ends the struct begun last. Not for the outermost struct, which `krpc_writer_finish` ends.
+ *
+ * Thread: one at a time. Errors: INVALID_STATE, ENCODE_FAILED; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_struct_end(krpc_writer *writer);
+
+/**
+ * Writes the struct that is in a message as a value, e.g. one that `krpc_reader_struct` gave.
+ *
+ * `message`: one struct in Thrift Binary, which is checked and copied.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT, INVALID_STATE, TYPE_MISMATCH,
+ * UNSUPPORTED for other encodings, MALFORMED, CODEC_LIMIT, ENCODE_FAILED; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_struct(krpc_writer *writer, const krpc_message *message);
+
+/**
+ * `krpc_writer_field` and `krpc_writer_bool`.
+ *
+ * Thread: one at a time. Errors: those of both; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_field_bool(krpc_writer *writer, int16_t id, bool value);
+
+/**
+ * `krpc_writer_field` and `krpc_writer_i8`.
+ *
+ * Thread: one at a time. Errors: those of both; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_field_i8(krpc_writer *writer, int16_t id, int8_t value);
+
+/**
+ * `krpc_writer_field` and `krpc_writer_i16`.
+ *
+ * Thread: one at a time. Errors: those of both; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_field_i16(krpc_writer *writer, int16_t id, int16_t value);
+
+/**
+ * `krpc_writer_field` and `krpc_writer_i32`.
+ *
+ * Thread: one at a time. Errors: those of both; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_field_i32(krpc_writer *writer, int16_t id, int32_t value);
+
+/**
+ * `krpc_writer_field` and `krpc_writer_i64`.
+ *
+ * Thread: one at a time. Errors: those of both; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_field_i64(krpc_writer *writer, int16_t id, int64_t value);
+
+/**
+ * `krpc_writer_field` and `krpc_writer_double`.
+ *
+ * Thread: one at a time. Errors: those of both; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_field_double(krpc_writer *writer, int16_t id, double value);
+
+/**
+ * `krpc_writer_field` and `krpc_writer_string`.
+ *
+ * Thread: one at a time. Errors: those of both; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_field_string(krpc_writer *writer, int16_t id, krpc_str value);
+
+/**
+ * `krpc_writer_field` and `krpc_writer_binary`.
+ *
+ * Thread: one at a time. Errors: those of both; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_field_binary(krpc_writer *writer,
+                                     int16_t id,
+                                     krpc_bytes value);
+
+/**
+ * `krpc_writer_field` and `krpc_writer_list`.
+ *
+ * Thread: one at a time. Errors: those of both; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_field_list(krpc_writer *writer,
+                                   int16_t id,
+                                   int32_t element_type,
+                                   size_t count);
+
+/**
+ * `krpc_writer_field` and `krpc_writer_set`.
+ *
+ * Thread: one at a time. Errors: those of both; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_field_set(krpc_writer *writer,
+                                  int16_t id,
+                                  int32_t element_type,
+                                  size_t count);
+
+/**
+ * `krpc_writer_field` and `krpc_writer_map`.
+ *
+ * Thread: one at a time. Errors: those of both; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_field_map(krpc_writer *writer,
+                                  int16_t id,
+                                  int32_t key_type,
+                                  int32_t value_type,
+                                  size_t count);
+
+/**
+ * `krpc_writer_field` and `krpc_writer_struct_begin`. `krpc_writer_struct_end` ends it.
+ *
+ * Thread: one at a time. Errors: those of both; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_field_struct_begin(krpc_writer *writer, int16_t id);
+
+/**
+ * `krpc_writer_field` and `krpc_writer_struct`.
+ *
+ * Thread: one at a time. Errors: those of both; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_field_struct(krpc_writer *writer,
+                                     int16_t id,
+                                     const krpc_message *message);
+
+/**
+ * The status of the first failure; `KRPC_OK` while there is none. INVALID_ARGUMENT if `writer` is NULL.
+ *
+ * Thread: one at a time. Errors: none. Since: 0.1.
+ */
+krpc_status krpc_writer_status(const krpc_writer *writer);
+
+/**
+ * Ends the outermost struct and makes the message.
+ *
+ * `writer`: taken. Returns an owned message, or NULL and an error: the first failure of any step, or
+ * what is still missing.
+ *
+ * Thread: one at a time, once. Errors: INVALID_ARGUMENT, INVALID_STATE, TYPE_MISMATCH, CODEC_LIMIT,
+ * ENCODE_FAILED. Since: 0.1.
+ */
+krpc_message *krpc_writer_finish(krpc_writer *writer,
+                                 krpc_error **error);
+
+/**
+ * Frees a writer whose message is not wanted. NULL is fine.
+ *
+ * Thread: any thread, once. Errors: none. Since: 0.1.
+ */
+void krpc_writer_free(krpc_writer *writer);
 
 #ifdef __cplusplus
 }  // extern "C"

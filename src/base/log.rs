@@ -119,10 +119,15 @@ pub fn set_global(sink: Option<Arc<dyn Sink>>) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::sync::atomic::AtomicUsize;
 
+    use parking_lot::Mutex;
+
     use super::*;
+
+    /// Held by each test that sets the process-wide sink.
+    pub(crate) static GLOBAL: Mutex<()> = Mutex::new(());
 
     struct Counting(Level, Arc<AtomicUsize>);
 
@@ -146,6 +151,7 @@ mod tests {
 
     #[test]
     fn the_process_wide_sink_can_be_replaced_and_removed() {
+        let _alone = GLOBAL.lock();
         let (first, second) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let log = global();
         log.write(Level::Error, "test", format_args!("{Unformatted}"));

@@ -100,3 +100,78 @@ fn parse(level: i32) -> Result<Level> {
     Level::from_number(level)
         .ok_or_else(|| Error::invalid_argument("level", format_args!("{level} is no krpc_log_level")))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::base::log::tests::GLOBAL;
+    use crate::capi::guard::{guard_new, guard_or};
+    use crate::capi::message::krpc_message;
+
+    #[derive(Default)]
+    struct Host {
+        lines: Mutex<Vec<(i32, String, String)>>,
+        destroyed: Mutex<u32>,
+    }
+
+    unsafe extern "C" fn write(host: *mut c_void, level: krpc_log_level, target: krpc_str, text: krpc_str) {
+        // SAFETY: the test's own pointer and the library's views.
+        let (host, target, text) =
+            unsafe { (&*host.cast::<Host>(), target.text("target").unwrap(), text.text("text").unwrap()) };
+        assert_eq!(*host.destroyed.lock().unwrap(), 0, "called after destroy");
+        host.lines.lock().unwrap().push((level as i32, target.to_owned(), text.to_owned()));
+        if text == "last words" {
+            set(&Host::default(), None);
+            assert_eq!(*host.destroyed.lock().unwrap(), 0, "destroyed during its last call");
+        }
+    }
+
+    unsafe extern "C" fn destroy(host: *mut c_void) {
+        // SAFETY: the test's own pointer.
+        *unsafe { &*host.cast::<Host>() }.destroyed.lock().unwrap() += 1;
+    }
+
+    fn set(host: &Host, callback: krpc_log_fn) {
+        let (level, host) = (Level::Warn as i32, std::ptr::from_ref(host).cast_mut().cast());
+        // SAFETY: the host outlives the callback.
+        let status = unsafe { krpc_log_set(level, callback, host, Some(destroy), std::ptr::null_mut()) };
+        assert_eq!(status, krpc_status::KRPC_OK);
+    }
+
+    #[test]
+    fn lines_reach_the_host_until_it_is_replaced() {
+        let _alone = GLOBAL.lock();
+        let (first, second) = (Host::default(), Host::default());
+        set(&first, Some(write));
+        log::global().write(Level::Error, "io", format_args!("one {}", 1));
+        log::global().write(Level::Info, "io", format_args!("matters too little"));
+        set(&second, Some(write));
+        assert_eq!((*first.destroyed.lock().unwrap(), *second.destroyed.lock().unwrap()), (1, 0));
+        // A callback may remove itself; it is destroyed when it has returned.
+        log::global().write(Level::Warn, "rpc", format_args!("last words"));
+        assert_eq!(*second.destroyed.lock().unwrap(), 1);
+        log::global().write(Level::Error, "rpc", format_args!("nobody listens"));
+        assert_eq!(*first.lines.lock().unwrap(), [(1, "io".into(), "one 1".into())]);
+        assert_eq!(*second.lines.lock().unwrap(), [(2, "rpc".into(), "last words".into())]);
+    }
+
+    #[test]
+    fn a_panic_becomes_an_error_and_a_line_with_its_place() {
+        let _alone = GLOBAL.lock();
+        let host = Host::default();
+        set(&host, Some(write));
+        let status = guard(std::ptr::null_mut(), || panic!("first"));
+        assert_eq!(status, krpc_status::KRPC_STATUS_INTERNAL);
+        assert_eq!(guard_or(7, || panic!("{}", "second")), 7);
+        assert!(guard_new::<krpc_message>(std::ptr::null_mut(), || std::panic::panic_any(3)).is_null());
+        set(&Host::default(), None);
+        let lines = host.lines.lock().unwrap();
+        let place = |n: usize| lines[n].2.strip_prefix("panic in the library at src/capi/log.rs:").unwrap();
+        assert_eq!(lines.len(), 3);
+        assert!(lines.iter().all(|(level, target, _)| *level == 1 && target == "capi"));
+        assert!(place(0).ends_with(": first") && place(1).ends_with(": second"));
+        assert!(place(2).ends_with(": unknown"), "{lines:?}");
+    }
+}

@@ -2,16 +2,11 @@
 //! (codec.md §1, ttheader.md §4).
 
 pub mod binary;
-pub mod builder;
-pub mod cursor;
 pub mod exception;
 pub mod message;
-mod nesting;
 pub mod skip;
 
 pub use binary::{BinaryReader, BinaryWriter};
-pub use builder::Builder;
-pub use cursor::Cursor;
 pub use exception::ApplicationException;
 pub use message::{Envelope, MessageType};
 pub use skip::Skipper;
@@ -156,4 +151,4 @@ fn count(value: i32, at: usize) -> Result<usize> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -26,6 +26,20 @@ static void copies(void)
     krpc_message_free(second);
 }
 
+static void encodings(void)
+{
+    const int32_t numbers[] = {
+        KRPC_ENCODING_RAW,      KRPC_ENCODING_THRIFT_BINARY, KRPC_ENCODING_THRIFT_COMPACT,
+        KRPC_ENCODING_PROTOBUF, KRPC_ENCODING_JSON,          99, -1, INT32_MAX, INT32_MIN,
+    };
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        krpc_message *message = krpc_message_copy(numbers[i], KRPC_BYTES(NULL, 0), NULL);
+        CHECK(krpc_message_encoding(message) == numbers[i]);
+        CHECK(krpc_message_size(message) == 0 && krpc_message_bytes(message).len == 0);
+        krpc_message_free(message);
+    }
+}
+
 static void wraps(void)
 {
     static const char text[] = "lent";
@@ -38,11 +52,23 @@ static void wraps(void)
     krpc_message_free(second);
     CHECK(destroyed == 1);
 
+    /* Also on failure, also for nothing at all. */
     krpc_error *error = NULL;
-    message = krpc_message_wrap(0, KRPC_BYTES(NULL, 3), &destroyed, count_destroy, &error);
-    CHECK(message == NULL && destroyed == 2);
-    CHECK(krpc_error_status(error) == KRPC_STATUS_INVALID_ARGUMENT);
-    krpc_error_free(error);
+    CHECK(krpc_message_wrap(0, KRPC_BYTES(NULL, 3), &destroyed, count_destroy, &error) == NULL);
+    CHECK(destroyed == 2);
+    CHECK_ERROR(error, KRPC_STATUS_INVALID_ARGUMENT, "bytes: pointer is NULL but length is not 0");
+    CHECK(krpc_message_wrap(0, KRPC_BYTES(text, SIZE_MAX), &destroyed, count_destroy, &error) == NULL);
+    CHECK(destroyed == 3);
+    CHECK_ERROR(error, KRPC_STATUS_INVALID_ARGUMENT, "bytes: length exceeds");
+    message = krpc_message_wrap(0, KRPC_BYTES(NULL, 0), &destroyed, count_destroy, &error);
+    CHECK(message != NULL && error == NULL && krpc_message_size(message) == 0);
+    krpc_message_free(message);
+    CHECK(destroyed == 4);
+
+    /* Static memory needs no destroy. */
+    message = krpc_message_wrap(0, KRPC_BYTES(text, 4), NULL, NULL, NULL);
+    CHECK(bytes_equal(krpc_message_bytes(message), "lent"));
+    krpc_message_free(message);
 }
 
 static void segments(void)
@@ -53,38 +79,49 @@ static void segments(void)
     size_t count = 0;
     CHECK(krpc_message_segments(message, views, 2, &count) == KRPC_OK);
     CHECK(count == 3 && bytes_equal(views[0], "ab") && bytes_equal(views[1], ""));
-    CHECK(krpc_message_bytes(message).len == 0);
+    CHECK(krpc_message_segments(message, NULL, 0, &count) == KRPC_OK && count == 3);
+    CHECK(krpc_message_segments(message, NULL, 1, &count) == KRPC_STATUS_INVALID_ARGUMENT && count == 0);
+    CHECK(krpc_message_segments(message, views, 2, NULL) == KRPC_OK);
+    CHECK(krpc_message_bytes(message).len == 0 && krpc_message_size(message) == 3);
 
     krpc_message *joined = krpc_message_join(message, NULL);
     CHECK(bytes_equal(krpc_message_bytes(joined), "abc"));
+    krpc_message *shared = krpc_message_join(joined, NULL);
+    CHECK(krpc_message_bytes(shared).ptr == krpc_message_bytes(joined).ptr);
+    krpc_message_free(shared);
     krpc_message_free(joined);
     krpc_message_free(message);
+
+    krpc_error *error = NULL;
+    message = krpc_message_from_segments(0, NULL, 0, &error);
+    CHECK(message != NULL && error == NULL && krpc_message_size(message) == 0);
+    krpc_message_free(message);
+    CHECK(krpc_message_from_segments(0, NULL, 1, &error) == NULL);
+    CHECK_ERROR(error, KRPC_STATUS_INVALID_ARGUMENT, "segments: is NULL but count is not 0");
+    const krpc_bytes bad[] = {KRPC_BYTES("ab", 2), KRPC_BYTES(NULL, 1)};
+    CHECK(krpc_message_from_segments(0, bad, 2, &error) == NULL);
+    CHECK_ERROR(error, KRPC_STATUS_INVALID_ARGUMENT, "segments: pointer is NULL");
 }
 
-static void misuse(void)
+static void null(void)
 {
+    size_t count = 7;
     krpc_error *error = NULL;
     krpc_message_free(NULL);
     CHECK(krpc_message_size(NULL) == 0 && krpc_message_retain(NULL) == NULL);
+    CHECK(krpc_message_encoding(NULL) == KRPC_ENCODING_RAW && krpc_message_bytes(NULL).ptr == NULL);
+    CHECK(krpc_message_segments(NULL, NULL, 0, &count) == KRPC_STATUS_INVALID_ARGUMENT && count == 0);
+    CHECK(krpc_message_join(NULL, NULL) == NULL);
     CHECK(krpc_message_join(NULL, &error) == NULL);
-    CHECK(krpc_error_status(error) == KRPC_STATUS_INVALID_ARGUMENT);
-
-    /* A handle of another type is refused. */
-    CHECK(krpc_message_size((const krpc_message *)(const void *)error) == 0);
-    krpc_error_free(error);
-
-    /* The debug library also knows freed handles. */
-    krpc_message *message = krpc_message_copy(0, KRPC_BYTES("x", 1), NULL);
-    krpc_message_free(message);
-    krpc_message_free(message);
-    CHECK(krpc_message_size(message) == 0);
+    CHECK_ERROR(error, KRPC_STATUS_INVALID_ARGUMENT, "message: is NULL");
 }
 
 int main(void)
 {
     copies();
+    encodings();
     wraps();
     segments();
-    misuse();
-    return 0;
+    null();
+    return end_of_test();
 }

@@ -11,7 +11,7 @@ use super::*;
 use crate::base::Limits;
 
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Value {
+pub(crate) enum Value {
     Bool(bool),
     I8(i8),
     Double(u64),
@@ -172,7 +172,7 @@ fn scalar() -> impl Strategy<Value = Value> {
     ]
 }
 
-pub(super) fn structs() -> impl Strategy<Value = Value> {
+pub(crate) fn structs() -> impl Strategy<Value = Value> {
     let value = scalar().prop_recursive(5, 40, 6, |inner| {
         prop_oneof![
             3 => prop::collection::vec((any::<i16>(), inner.clone()), 0..6).prop_map(Value::Struct),
@@ -187,7 +187,7 @@ pub(super) fn structs() -> impl Strategy<Value = Value> {
     prop::collection::vec((any::<i16>(), value), 0..6).prop_map(Value::Struct)
 }
 
-pub(super) fn encode(value: &Value) -> BytesMut {
+pub(crate) fn encode(value: &Value) -> BytesMut {
     let mut out = BytesMut::new();
     value.write(&mut BinaryWriter::new(&mut out));
     out

@@ -3,8 +3,8 @@
 use bytes::BytesMut;
 
 use super::nesting::Nesting;
-use super::{BinaryReader, BinaryWriter, TType};
 use crate::base::{Code, Encoding, Error, Limits, Message, Result};
+use crate::wire::thrift::{BinaryReader, BinaryWriter, TType};
 
 /// Builds a struct in Thrift Binary. The outermost struct is open from the start and ended by
 /// [`Builder::finish`]; a container ends by itself with its last element. The first failure sticks:

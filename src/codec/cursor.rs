@@ -6,8 +6,8 @@ use bytes::Bytes;
 
 use super::builder::thrift_binary;
 use super::nesting::Nesting;
-use super::{BinaryReader, TType};
 use crate::base::{Code, Encoding, Error, Message, Result};
+use crate::wire::thrift::{BinaryReader, TType};
 
 /// Reads a struct in Thrift Binary, in the order of its bytes. The outermost struct is open from the
 /// start; a container ends by itself with its last element; values of fields that are not asked for are
@@ -247,10 +247,11 @@ impl Cursor {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::tests::{encode, structs};
-    use super::super::{Builder, Skipper};
     use super::*;
     use crate::base::Limits;
+    use crate::codec::Builder;
+    use crate::wire::thrift::Skipper;
+    use crate::wire::thrift::tests::{encode, structs};
 
     fn cursor(bytes: &[u8]) -> Cursor {
         Cursor::new(&Message::new(Encoding::THRIFT_BINARY, Bytes::copy_from_slice(bytes))).unwrap()

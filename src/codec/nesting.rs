@@ -3,8 +3,8 @@
 
 use std::fmt::Write as _;
 
-use super::TType;
 use crate::base::{Code, Error, Limits, Result};
+use crate::wire::thrift::TType;
 
 /// The open structs and containers, outermost first. A container that has all its elements closes by
 /// itself, so whatever is open still takes something.

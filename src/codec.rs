@@ -1,0 +1,24 @@
+//! Values between the bytes of [`wire`](crate::wire) and those who have no generated types: a struct built
+//! and read step by step. No I/O, no clock, no unsafe.
+
+#![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_possible_wrap
+    )
+)]
+
+pub mod builder;
+pub mod cursor;
+mod nesting;
+
+pub use builder::Builder;
+pub use cursor::Cursor;
+
+pub use crate::wire::thrift::TType;
