@@ -210,7 +210,7 @@ impl Call<'_> {
         for peer in client.peers.iter().cycle().skip(first % client.peers.len()).take(tries) {
             self.peer = Some(Arc::clone(&peer.name));
             match self.attempt(peer) {
-                Err(error) if error.phase() == Phase::Connect && !self.is_late() => last_error = Some(error),
+                Err(error) if is_unreachable(&error) && !self.is_late() => last_error = Some(error),
                 outcome => return outcome,
             }
         }
@@ -229,7 +229,8 @@ impl Call<'_> {
             }
         }
         self.facts.reused_connection = false;
-        let conn = peer.pool.dial(self.time_left()).map_err(|error| self.explain_dial(error))?;
+        let left = self.time_left();
+        let conn = peer.pool.dial(left).map_err(|error| self.explain_dial(error, left))?;
         self.exchange(peer, conn).map_err(|(error, _)| error)
     }
 
@@ -260,9 +261,11 @@ impl Call<'_> {
         Ok(response)
     }
 
-    /// A dial that ended because the call's own time was up is the call's timeout.
-    fn explain_dial(&self, error: Error) -> Error {
-        match error.code() == Code::ConnectTimeout && self.is_late() {
+    /// A dial that ended because the call's own time was up is the call's timeout. What decides is which
+    /// time was shorter: the system may wake the dial a little early.
+    fn explain_dial(&self, error: Error, left: Option<Duration>) -> Error {
+        let own_time = left.is_some_and(|left| left < self.client.options.pool.connect_timeout);
+        match error.code() == Code::ConnectTimeout && own_time {
             true => Error::new(Code::Timeout, "no connection within the call's timeout")
                 .at(Phase::Connect)
                 .with_cause(error),
@@ -296,11 +299,21 @@ impl Call<'_> {
     fn explain_timeout(&self, error: Error) -> Error {
         match (error.code(), self.timeout) {
             (Code::Timeout, Some(timeout)) => {
-                Error::new(Code::Timeout, format!("{}: {timeout:?}", error.text())).at(error.phase())
+                let text = format!("{}: {timeout:?}", error.text());
+                let explained = Error::new(Code::Timeout, text).at(error.phase());
+                match error.cause() {
+                    Some(cause) => explained.with_cause(cause.clone()),
+                    None => explained,
+                }
             }
             _ => error,
         }
     }
+}
+
+/// Whether another address may do better: nothing was sent to this one.
+fn is_unreachable(error: &Error) -> bool {
+    matches!(error.phase(), Phase::Resolve | Phase::Connect) && error.code() != Code::Timeout
 }
 
 #[cfg(test)]
