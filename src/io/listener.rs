@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
+use std::os::unix::fs::FileTypeExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -154,8 +155,12 @@ fn bind(address: &Address) -> Result<Socket> {
     if let Address::Unix(path) = address {
         let socket = Socket::new(Domain::UNIX, Type::STREAM.cloexec(), None).map_err(failed)?;
         let target = SockAddr::unix(path).map_err(failed)?;
-        // A path that nobody listens on is left over from a process that died.
-        if path.exists() && socket.connect(&target).is_err() {
+        // A socket that nobody listens on is left over from a process that died. Anything else that is
+        // there, or a listener that is merely busy, stays.
+        socket.set_nonblocking(true).map_err(failed)?;
+        let is_socket = std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
+        let refused = |reason: io::Error| reason.kind() == io::ErrorKind::ConnectionRefused;
+        if is_socket && socket.connect(&target).is_err_and(refused) {
             let _ = std::fs::remove_file(path);
         }
         let socket = Socket::new(Domain::UNIX, Type::STREAM.cloexec(), None).map_err(failed)?;
