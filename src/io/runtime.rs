@@ -1,8 +1,9 @@
 //! A runtime: shards that drive sockets, and workers that run handlers.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::runtime::{Builder, Handle};
@@ -30,13 +31,17 @@ impl Default for RuntimeOptions {
     }
 }
 
-/// Threads named `krpc-io-N` and `krpc-work-N`. They are gone after [`Runtime::shutdown`], which
-/// dropping the last reference does.
+/// How long dropping a runtime waits for handlers that are just about to return.
+const PARTING_WAIT: Duration = Duration::from_millis(100);
+
+/// Threads named `krpc-io-N` and `krpc-work-N`. They are gone after [`Runtime::shutdown`]. Dropping
+/// the last reference does the same, but handlers that still run are left behind, with their threads.
 #[derive(Debug)]
 pub struct Runtime {
     shards: Vec<Shard>,
     workers: Workers,
     next: AtomicUsize,
+    ended: AtomicBool,
     log: Log,
 }
 
@@ -58,6 +63,7 @@ impl Runtime {
             shards,
             workers: Workers::new(options.worker_threads, options.log.clone()),
             next: AtomicUsize::new(0),
+            ended: AtomicBool::new(false),
             log: options.log.clone(),
         }))
     }
@@ -99,12 +105,18 @@ impl Runtime {
     /// thread of the core. Calling it again does nothing.
     pub fn shutdown(&self) -> Result<()> {
         thread::on_host_thread()?;
-        self.end();
+        self.end(None);
         Ok(())
     }
 
-    /// The same, but on a thread of the core it waits for nothing.
-    fn end(&self) {
+    /// Whether it has been shut down: nothing can be started on it.
+    pub fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+    }
+
+    /// Ends all threads. Waits for handlers as long as `patience`; on a thread of the core for nothing.
+    fn end(&self, patience: Option<Duration>) {
+        self.ended.store(true, Ordering::Release);
         for shard in &self.shards {
             shard.stop.notify_one();
         }
@@ -115,13 +127,14 @@ impl Runtime {
                 let _ = thread.join();
             }
         }
-        self.workers.close();
+        self.workers.close(patience);
     }
 }
 
 impl Drop for Runtime {
     fn drop(&mut self) {
-        self.end();
+        // Not for ever: a handler may wait for what its host does only after this.
+        self.end(Some(PARTING_WAIT));
         self.log.write(Level::Info, "runtime", format_args!("ended"));
     }
 }

@@ -3,8 +3,9 @@
 //! Threads start when work waits and all others are busy, up to a limit, and end after having been
 //! idle for a while. Nothing in the core waits for a free one.
 
+use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -23,16 +24,28 @@ const IDLE_LIFE: Duration = Duration::from_secs(10);
 /// The pool. Dropping it lets running jobs finish.
 #[derive(Debug)]
 pub struct Workers {
-    // Only `None` while the pool is being closed.
-    jobs: Mutex<Option<Sender<Job>>>,
+    // `None` once the pool is closed.
+    open: Mutex<Option<Open>>,
+    /// Disconnected once the pool is closed and its last thread has ended.
+    ended: Receiver<Infallible>,
     crew: Arc<Crew>,
+}
+
+/// What keeps a pool open.
+#[derive(Clone, Debug)]
+struct Open {
+    jobs: Sender<Job>,
+    /// Every thread holds one.
+    alive: Sender<Infallible>,
 }
 
 #[derive(Debug)]
 struct Crew {
     queue: Receiver<Job>,
     threads: AtomicUsize,
-    idle: AtomicUsize,
+    /// Threads that want a job minus jobs that want a thread. Each side counts before it can meet the
+    /// other: a job that finds no thread for itself alone starts one, and none is promised to two jobs.
+    spare: AtomicIsize,
     started: AtomicUsize,
     limit: usize,
     handles: Mutex<Vec<JoinHandle<()>>>,
@@ -43,33 +56,42 @@ impl Workers {
     /// A pool without threads yet, of at most `limit` (at least 1).
     pub fn new(limit: usize, log: Log) -> Workers {
         let (jobs, queue) = crossbeam_channel::unbounded();
+        let (alive, ended) = crossbeam_channel::bounded(0);
         let crew = Crew {
             queue,
             threads: AtomicUsize::new(0),
-            idle: AtomicUsize::new(0),
+            spare: AtomicIsize::new(0),
             started: AtomicUsize::new(0),
             limit: limit.max(1),
             handles: Mutex::new(Vec::new()),
             log,
         };
-        Workers { jobs: Mutex::new(Some(jobs)), crew: Arc::new(crew) }
+        Workers { open: Mutex::new(Some(Open { jobs, alive })), ended, crew: Arc::new(crew) }
     }
 
     /// Runs a job on a thread of the pool. After [`Workers::close`] the job is dropped.
     pub fn submit(&self, job: Job) {
-        let Some(jobs) = self.jobs.lock().clone() else { return };
+        let Some(open) = self.open.lock().clone() else { return };
         // The crew holds a receiver, so the channel is open.
-        let _ = jobs.send(job);
-        if self.crew.queue.len() > self.crew.idle.load(Ordering::Acquire) {
-            Crew::hire(&self.crew);
+        let _ = open.jobs.send(job);
+        if self.crew.spare.fetch_sub(1, Ordering::AcqRel) <= 0 {
+            Crew::hire(&self.crew, open.alive);
         }
     }
 
-    /// Lets queued jobs finish and joins the threads, unless called on one of the core's own.
-    pub fn close(&self) {
-        self.jobs.lock().take();
+    /// Lets queued jobs finish and waits for that, for ever or for `patience`; a thread whose job takes
+    /// longer ends with it. Waits for nothing on one of the core's own threads.
+    pub fn close(&self, patience: Option<Duration>) {
+        self.open.lock().take();
         let handles = std::mem::take(&mut *self.crew.handles.lock());
-        if thread::role().is_none() {
+        if thread::role().is_some() {
+            return;
+        }
+        let ended = match patience {
+            Some(patience) => self.ended.recv_timeout(patience) == Err(RecvTimeoutError::Disconnected),
+            None => self.ended.recv().is_err(),
+        };
+        if ended {
             for handle in handles {
                 let _ = handle.join();
             }
@@ -78,7 +100,7 @@ impl Workers {
 }
 
 impl Crew {
-    fn hire(crew: &Arc<Crew>) {
+    fn hire(crew: &Arc<Crew>, alive: Sender<Infallible>) {
         let room = crew.threads.fetch_update(Ordering::AcqRel, Ordering::Acquire, |threads| {
             (threads < crew.limit).then_some(threads + 1)
         });
@@ -87,7 +109,11 @@ impl Crew {
         }
         let number = crew.started.fetch_add(1, Ordering::Relaxed);
         let member = Arc::clone(crew);
-        match thread::spawn(format!("krpc-work-{number}"), Role::Work, move || member.work()) {
+        let work = move || {
+            member.work();
+            drop(alive);
+        };
+        match thread::spawn(format!("krpc-work-{number}"), Role::Work, work) {
             Ok(handle) => {
                 let mut handles = crew.handles.lock();
                 handles.retain(|handle| !handle.is_finished());
@@ -102,22 +128,82 @@ impl Crew {
     }
 
     fn work(&self) {
+        self.spare.fetch_add(1, Ordering::AcqRel);
         loop {
-            self.idle.fetch_add(1, Ordering::AcqRel);
-            let next = self.queue.recv_timeout(IDLE_LIFE);
-            self.idle.fetch_sub(1, Ordering::AcqRel);
-            match next {
-                Ok(job) => job(),
+            match self.queue.recv_timeout(IDLE_LIFE) {
+                Ok(job) => {
+                    job();
+                    self.spare.fetch_add(1, Ordering::AcqRel);
+                }
                 Err(RecvTimeoutError::Disconnected) => break,
+                // Unless a job counts on this thread and is about to arrive.
                 Err(RecvTimeoutError::Timeout) => {
-                    // A job sent after the wait ended would see one idle thread too many.
-                    match self.queue.try_recv() {
-                        Ok(job) => job(),
-                        Err(_) => break,
+                    let leave = |spare| (spare > 0).then_some(spare - 1);
+                    if self.spare.fetch_update(Ordering::AcqRel, Ordering::Acquire, leave).is_ok() {
+                        break;
                     }
                 }
             }
         }
         self.threads.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    const BOUND: Duration = Duration::from_secs(10);
+
+    fn pool(limit: usize) -> Workers {
+        Workers::new(limit, crate::base::log::global())
+    }
+
+    /// The second job comes while the first is on its way to the only thread that waits: it must not
+    /// count on that thread, which it would wait for.
+    #[test]
+    fn no_thread_is_promised_to_two_jobs() {
+        let workers = pool(2);
+        for _ in 0..2000 {
+            let (go, gone) = mpsc::channel();
+            let (done, finished) = mpsc::channel();
+            workers.submit(Box::new(move || {
+                gone.recv_timeout(BOUND).expect("the second job runs beside the first");
+                done.send(()).expect("the test waits");
+            }));
+            workers.submit(Box::new(move || go.send(()).expect("the first job waits")));
+            finished.recv_timeout(BOUND).expect("both ran");
+        }
+        workers.close(None);
+    }
+
+    #[test]
+    fn jobs_beyond_the_limit_wait_and_all_run() {
+        let workers = pool(3);
+        let (done, finished) = mpsc::channel();
+        for number in 0..1000 {
+            let done = done.clone();
+            workers.submit(Box::new(move || done.send(number).expect("the test waits")));
+        }
+        workers.close(None);
+        assert_eq!(finished.try_iter().count(), 1000);
+        assert!(workers.crew.started.load(Ordering::Relaxed) <= 3);
+        workers.submit(Box::new(|| panic!("the pool is closed")));
+    }
+
+    #[test]
+    fn an_impatient_close_leaves_running_jobs_alone() {
+        let workers = pool(1);
+        let (go, gone) = mpsc::channel::<()>();
+        let (done, finished) = mpsc::channel();
+        workers.submit(Box::new(move || {
+            let _ = gone.recv_timeout(BOUND);
+            done.send(()).expect("the test waits");
+        }));
+        workers.close(Some(Duration::from_millis(1)));
+        drop(go);
+        finished.recv_timeout(BOUND).expect("the job goes on");
+        workers.close(None);
     }
 }

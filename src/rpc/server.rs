@@ -8,7 +8,7 @@ mod service;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::base::{Error, Limits, Result};
+use crate::base::{Code, Error, Limits, Result};
 use crate::io::listener::{Listener, Stopped};
 use crate::io::runtime::Runtime;
 use crate::io::{Address, Setup};
@@ -73,6 +73,9 @@ impl Server {
         }
         let router = Router::new(options.services, options.catch_all, options.require_service_name)?;
         let runtime = options.runtime.map_or_else(Runtime::shared, Ok)?;
+        if runtime.has_ended() {
+            return Err(Error::new(Code::Closed, "the runtime was shut down"));
+        }
         let dispatcher = Arc::new(Dispatcher::new(router, options.max_in_flight, &runtime));
         let setup = Setup {
             dispatch: dispatcher.clone(),
