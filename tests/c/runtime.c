@@ -35,38 +35,40 @@ static void mistakes(void)
     REFUSED("runtime", krpc_runtime_shutdown(NULL, &error));
     CHECK(krpc_runtime_shutdown(NULL, NULL) == KRPC_STATUS_INVALID_ARGUMENT);
     krpc_runtime_free(NULL);
-    CHECK(threads_named("krpc-") == 0);
+    AWAIT(threads_named("krpc-") == 0);
 
     /* A larger struct whose unknown end is zero is fine. */
     later.unknown = 0;
     krpc_runtime *runtime = krpc_runtime_new(&later.known, NULL);
-    CHECK(runtime != NULL && threads_named("krpc-io-") == 1);
+    CHECK(runtime != NULL);
+    AWAIT(threads_named("krpc-io-") == 1);
     krpc_runtime_free(runtime);
-    CHECK(threads_named("krpc-") == 0);
+    AWAIT(threads_named("krpc-") == 0);
 }
 
 static void threads_come_when_needed_and_go(void)
 {
-    CHECK(threads_named("") == 1);
+    AWAIT(threads_named("") == 1);
     krpc_runtime *runtime = runtime_of(3, 4);
-    CHECK(threads_named("krpc-io-") == 3 && threads_named("krpc-work-") == 0);
-    CHECK(threads_named("krpc-io-0") == 1 && threads_named("krpc-io-2") == 1);
+    AWAIT(threads_named("krpc-io-") == 3);
+    CHECK(threads_named("krpc-work-") == 0);
+    AWAIT(threads_named("krpc-io-0") == 1 && threads_named("krpc-io-2") == 1);
     krpc_server *server = serve_on(runtime, echo, NULL);
     krpc_client *client = client_of(server);
     CHECK_ECHO(client);
-    CHECK(threads_named("krpc-work-0") == 1);
+    AWAIT(threads_named("krpc-work-0") == 1);
     krpc_client_free(client);
     krpc_server_free(server);
     CHECK(krpc_runtime_shutdown(runtime, NULL) == KRPC_OK);
-    CHECK(threads_named("") == 1);
+    AWAIT(threads_named("") == 1);
     CHECK(krpc_runtime_shutdown(runtime, NULL) == KRPC_OK);
     krpc_runtime_free(runtime);
 
     /* The shared runtime is made by the first server and ends with the last. */
     krpc_server *first = serve_one("m", 0, echo, NULL), *second = serve_one("m", 0, echo, NULL);
-    CHECK(threads_named("krpc-io-") == 1);
+    AWAIT(threads_named("krpc-io-") == 1);
     krpc_server_free(first);
-    CHECK(threads_named("krpc-io-") == 1);
+    AWAIT(threads_named("krpc-io-") == 1);
     client = client_of(second);
     CHECK_ECHO(client);
     krpc_client_free(client);
@@ -125,14 +127,14 @@ static void blocked_handlers_hold_up_nobody(void)
     gate_await(&gate, WORKERS - 1, 0);
     for (int i = 0; i < 20; i++)
         CHECK_ECHO(client);
-    CHECK(threads_named("krpc-work-") == WORKERS);
+    AWAIT(threads_named("krpc-work-") == WORKERS);
 
     /* More than there are threads wait their turn, and no request is lost. */
     for (size_t i = WORKERS - 1; i < LEN(callers); i++)
         caller_start(&callers[i], client, "Test/wait", "x");
     gate_await(&gate, WORKERS, 0);
     AWAIT(krpc_server_in_flight(server) == LEN(callers));
-    CHECK(threads_named("krpc-work-") == WORKERS);
+    AWAIT(threads_named("krpc-work-") == WORKERS);
     gate_open(&gate);
     for (size_t i = 0; i < LEN(callers); i++)
         CHECK(caller_end(&callers[i]) == KRPC_OK);
@@ -201,7 +203,7 @@ static void a_shutdown_ends_its_servers(void)
     krpc_client *client = client_of(server);
     CHECK_ECHO(client);
     CHECK(krpc_runtime_shutdown(runtime, NULL) == KRPC_OK);
-    CHECK(threads_named("krpc-") == 0);
+    AWAIT(threads_named("krpc-") == 0);
     krpc_reply *reply = call(client, "Test/echo", "x", BOUND_MS);
     CHECK(krpc_reply_status(reply) != KRPC_OK);
     krpc_reply_free(reply);
@@ -242,7 +244,8 @@ static void a_shutdown_waits_for_handlers(void)
     CHECK(caller_end(&one) == KRPC_STATUS_CONNECTION_LOST);
     gate_open(&gate);
     CHECK(pthread_join(thread, NULL) == 0);
-    CHECK(threads_named("krpc-") == 0 && gate.passed == 1);
+    AWAIT(threads_named("krpc-") == 0);
+    CHECK(gate.passed == 1);
     krpc_runtime_free(runtime);
     krpc_client_free(client);
     krpc_server_free(server);
@@ -284,7 +287,7 @@ static void a_handler_may_free_its_server(void)
 
 int main(void)
 {
-    CHECK(threads_named("") == 1);
+    AWAIT(threads_named("") == 1);
     mistakes();
     threads_come_when_needed_and_go();
     signals_are_blocked_in_all_threads();
