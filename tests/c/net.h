@@ -307,10 +307,10 @@ static inline krpc_status caller_end(caller *self)
 
 static inline uint16_t port_of(krpc_str address)
 {
-    size_t at = address.len;
-    while (at > 0 && address.ptr[at - 1] != ':')
-        at--;
-    return (uint16_t)strtoul(address.ptr + at, NULL, 10);
+    uint16_t port = 0;
+    for (size_t at = 0; at < address.len; at++)
+        port = address.ptr[at] == ':' ? 0 : (uint16_t)(port * 10 + (address.ptr[at] - '0'));
+    return port;
 }
 
 static inline struct sockaddr_in loopback(uint16_t port)
