@@ -1,11 +1,12 @@
 //! A runtime: shards that drive sockets, and workers that run handlers.
 
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::Notify;
 
@@ -140,17 +141,50 @@ impl Drop for Runtime {
 }
 
 impl Shard {
+    /// The executor is made on the thread that runs it, so that nothing of it is left in the host's.
     fn start(index: usize) -> Result<Shard> {
-        let executor = Builder::new_current_thread().enable_io().enable_time().build();
-        let executor = executor
-            .map_err(|reason| Error::new(Code::OutOfResources, format!("no event loop: {reason}")))?;
-        let handle = executor.handle().clone();
         let stop = Arc::new(Notify::new());
         let stopped = Arc::clone(&stop);
+        let place = Arc::new(Place::default());
+        let made = Arc::clone(&place);
         let thread = thread::spawn(format!("krpc-io-{index}"), Role::Io, move || {
-            executor.block_on(stopped.notified());
-            // Dropping the executor drops its tasks, which ends their connections.
+            match Builder::new_current_thread().enable_io().enable_time().build() {
+                Ok(executor) => {
+                    made.put(Ok(executor.handle().clone()));
+                    drop(made);
+                    executor.block_on(stopped.notified());
+                    // Dropping the executor drops its tasks, which ends their connections.
+                }
+                Err(reason) => made.put(Err(reason)),
+            }
         })?;
+        let handle = place
+            .take()
+            .map_err(|reason| Error::new(Code::OutOfResources, format!("no event loop: {reason}")))?;
         Ok(Shard { handle, stop, thread: Mutex::new(Some(thread)) })
+    }
+}
+
+/// Where a new thread leaves its executor.
+#[derive(Debug, Default)]
+struct Place {
+    made: Mutex<Option<io::Result<Handle>>>,
+    filled: Condvar,
+}
+
+impl Place {
+    fn put(&self, made: io::Result<Handle>) {
+        *self.made.lock() = Some(made);
+        self.filled.notify_one();
+    }
+
+    fn take(&self) -> io::Result<Handle> {
+        let mut made = self.made.lock();
+        loop {
+            match made.take() {
+                Some(made) => return made,
+                None => self.filled.wait(&mut made),
+            }
+        }
     }
 }

@@ -3,16 +3,16 @@
 //! Threads start when work waits and all others are busy, up to a limit, and end after having been
 //! idle for a while. Nothing in the core waits for a free one.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 
 use crate::base::log::{Level, Log};
+use crate::io::clock;
 use crate::io::thread::{self, Role};
 
 /// A piece of work. What bounds their number is the in-flight limit of whoever submits them.
@@ -25,24 +25,16 @@ const IDLE_LIFE: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Workers {
     // `None` once the pool is closed.
-    open: Mutex<Option<Open>>,
-    /// Disconnected once the pool is closed and its last thread has ended.
-    ended: Receiver<Infallible>,
+    jobs: Mutex<Option<Sender<Job>>>,
     crew: Arc<Crew>,
-}
-
-/// What keeps a pool open.
-#[derive(Clone, Debug)]
-struct Open {
-    jobs: Sender<Job>,
-    /// Every thread holds one.
-    alive: Sender<Infallible>,
 }
 
 #[derive(Debug)]
 struct Crew {
     queue: Receiver<Job>,
-    threads: AtomicUsize,
+    threads: Mutex<usize>,
+    /// One of `threads` has ended.
+    left: Condvar,
     /// Threads that want a job minus jobs that want a thread. Each side counts before it can meet the
     /// other: a job that finds no thread for itself alone starts one, and none is promised to two jobs.
     spare: AtomicIsize,
@@ -56,42 +48,35 @@ impl Workers {
     /// A pool without threads yet, of at most `limit` (at least 1).
     pub fn new(limit: usize, log: Log) -> Workers {
         let (jobs, queue) = crossbeam_channel::unbounded();
-        let (alive, ended) = crossbeam_channel::bounded(0);
         let crew = Crew {
             queue,
-            threads: AtomicUsize::new(0),
+            threads: Mutex::new(0),
+            left: Condvar::new(),
             spare: AtomicIsize::new(0),
             started: AtomicUsize::new(0),
             limit: limit.max(1),
             handles: Mutex::new(Vec::new()),
             log,
         };
-        Workers { open: Mutex::new(Some(Open { jobs, alive })), ended, crew: Arc::new(crew) }
+        Workers { jobs: Mutex::new(Some(jobs)), crew: Arc::new(crew) }
     }
 
     /// Runs a job on a thread of the pool. After [`Workers::close`] the job is dropped.
     pub fn submit(&self, job: Job) {
-        let Some(open) = self.open.lock().clone() else { return };
+        let Some(jobs) = self.jobs.lock().clone() else { return };
         // The crew holds a receiver, so the channel is open.
-        let _ = open.jobs.send(job);
+        let _ = jobs.send(job);
         if self.crew.spare.fetch_sub(1, Ordering::AcqRel) <= 0 {
-            Crew::hire(&self.crew, open.alive);
+            Crew::hire(&self.crew);
         }
     }
 
     /// Lets queued jobs finish and waits for that, for ever or for `patience`; a thread whose job takes
     /// longer ends with it. Waits for nothing on one of the core's own threads.
     pub fn close(&self, patience: Option<Duration>) {
-        self.open.lock().take();
+        self.jobs.lock().take();
         let handles = std::mem::take(&mut *self.crew.handles.lock());
-        if thread::role().is_some() {
-            return;
-        }
-        let ended = match patience {
-            Some(patience) => self.ended.recv_timeout(patience) == Err(RecvTimeoutError::Disconnected),
-            None => self.ended.recv().is_err(),
-        };
-        if ended {
+        if thread::role().is_none() && self.crew.wait_empty(patience) {
             for handle in handles {
                 let _ = handle.join();
             }
@@ -100,20 +85,17 @@ impl Workers {
 }
 
 impl Crew {
-    fn hire(crew: &Arc<Crew>, alive: Sender<Infallible>) {
-        let room = crew.threads.fetch_update(Ordering::AcqRel, Ordering::Acquire, |threads| {
-            (threads < crew.limit).then_some(threads + 1)
-        });
-        if room.is_err() {
-            return;
+    fn hire(crew: &Arc<Crew>) {
+        {
+            let mut threads = crew.threads.lock();
+            if *threads >= crew.limit {
+                return;
+            }
+            *threads += 1;
         }
         let number = crew.started.fetch_add(1, Ordering::Relaxed);
         let member = Arc::clone(crew);
-        let work = move || {
-            member.work();
-            drop(alive);
-        };
-        match thread::spawn(format!("krpc-work-{number}"), Role::Work, work) {
+        match thread::spawn(format!("krpc-work-{number}"), Role::Work, move || member.work()) {
             Ok(handle) => {
                 let mut handles = crew.handles.lock();
                 handles.retain(|handle| !handle.is_finished());
@@ -121,7 +103,7 @@ impl Crew {
             }
             Err(error) => {
                 // Work waits for the threads that there are; with none, the next submit tries again.
-                crew.threads.fetch_sub(1, Ordering::AcqRel);
+                crew.leave();
                 crew.log.write(Level::Error, "workers", format_args!("{error}"));
             }
         }
@@ -145,7 +127,26 @@ impl Crew {
                 }
             }
         }
-        self.threads.fetch_sub(1, Ordering::AcqRel);
+        self.leave();
+    }
+
+    fn leave(&self) {
+        *self.threads.lock() -= 1;
+        self.left.notify_all();
+    }
+
+    /// Waits until all threads have ended, or are about to. False if that takes too long.
+    fn wait_empty(&self, patience: Option<Duration>) -> bool {
+        let deadline = patience.and_then(|patience| clock::now().checked_add(patience));
+        let mut threads = self.threads.lock();
+        while *threads > 0 {
+            match deadline {
+                None => self.left.wait(&mut threads),
+                Some(at) if self.left.wait_until(&mut threads, at).timed_out() => return *threads == 0,
+                Some(_) => {}
+            }
+        }
+        true
     }
 }
 
