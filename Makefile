@@ -18,7 +18,7 @@ demo: ## the main job on real input
 	$(TASK) demo
 
 test: ## everything that CI runs
-	$(TASK) lint test-rust test-c test-install test-interop
+	$(TASK) test
 
 test-rust: ## unit and integration tests of the core
 	$(TASK) test-rust
@@ -33,7 +33,7 @@ test-interop: ## against real peers
 	$(TASK) test-interop
 
 test-long: ## test, plus AddressSanitizer and longer fuzzing
-	$(TASK) lint test-rust test-c test-install test-interop asan fuzz-long
+	$(TASK) test-long
 
 header: ## write include/krpc.h and abi/*.txt anew after a change in src/capi
 	$(TASK) header

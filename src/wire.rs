@@ -2,7 +2,7 @@
 //! Pure functions and resumable parsers; no I/O, no clock, no unsafe.
 //!
 //! A connection owns a [`frame::Decoder`] for what arrives and an [`outbuf::OutBuf`] for what
-//! leaves; [`frame::encode`] fills the latter. Everything here decides hostile input: lengths are
+//! leaves; [`frame::encode()`] fills the latter. Everything here decides hostile input: lengths are
 //! checked before memory is reserved, and a malformed byte is a typed error, never a panic.
 
 #![forbid(unsafe_code)]

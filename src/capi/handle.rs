@@ -195,3 +195,46 @@ mod debug {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::{Message, Metainfo, MetainfoKind};
+    use crate::capi::message::krpc_message;
+    use crate::capi::metainfo::krpc_metainfo;
+
+    #[test]
+    fn a_borrowed_handle_is_read_but_neither_changed_nor_freed() {
+        let mut pairs = Metainfo::new();
+        pairs.set(MetainfoKind::Backward, "k", "v");
+        let slot = Box::new(Slot::borrowed::<krpc_metainfo>(pairs));
+        let handle = slot.as_handle::<krpc_metainfo>().cast_mut();
+        // SAFETY: each pointer is alive, or known to be dead by the debug registry.
+        unsafe {
+            assert_eq!(get(handle, "metainfo").unwrap().len(), 1);
+            let error = get_mut(handle, "metainfo").unwrap_err();
+            assert_eq!(error.text(), "metainfo: borrowed from another handle, not yours to change");
+            let error = take(handle, "metainfo").unwrap_err();
+            assert_eq!(error.text(), "metainfo: borrowed from another handle, not yours to free");
+            free(handle);
+            assert_eq!(get(handle, "metainfo").unwrap().len(), 1);
+            let error = get(handle.cast::<krpc_message>(), "message").unwrap_err();
+            assert_eq!(error.text(), "message: is not a krpc_message");
+            drop(slot);
+            #[cfg(debug_assertions)]
+            assert!(get(handle, "metainfo").unwrap_err().text().ends_with("that was freed before"));
+        }
+    }
+
+    #[test]
+    fn an_owned_handle_is_taken_once() {
+        let message = Message::empty_struct();
+        let handle = give::<krpc_message>(message.clone());
+        // SAFETY: as above.
+        unsafe {
+            assert_eq!(take(handle, "message").unwrap(), message);
+            #[cfg(debug_assertions)]
+            assert!(take(handle, "message").unwrap_err().text().ends_with("that was freed before"));
+        }
+    }
+}

@@ -50,7 +50,10 @@ fn what_cannot_be_read_is_closed_without_a_word() {
         ("old style", b"\0\0\0\x04Echo\x01\0\0\0\x01\0"),
         ("compact", b"\x82\x21\x01\x04Echo\0\0"),
         ("a reply", b"\x80\x01\0\x02\0\0\0\x04Echo\0\0\0\x01\0"),
-        ("list of 2 billion", b"\x80\x01\0\x01\0\0\0\x04Echo\0\0\0\x01\x0f\0\x01\x0c\x7f\xff\xff\xff\0\0\0\0"),
+        (
+            "list of 2 billion",
+            b"\x80\x01\0\x01\0\0\0\x04Echo\0\0\0\x01\x0f\0\x01\x0c\x7f\xff\xff\xff\0\0\0\0",
+        ),
         ("unknown type", b"\x80\x01\0\x01\0\0\0\x04Echo\0\0\0\x01\x07\0\x01\0\0\0\0\0\0\0\0"),
     ];
     for (name, bytes) in cases {

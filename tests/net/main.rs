@@ -72,7 +72,7 @@ fn every_kind_of_answer_arrives_as_its_own_error() {
     let error = call("Fail/Biz").error().unwrap().clone();
     let status = error.biz_status().unwrap();
     assert_eq!((error.code(), status.code, &status.message[..]), (Code::BizStatus, 404, &b"not found"[..]));
-    assert_eq!(error.to_string().contains("method=Fail/Biz, peer=127.0.0.1:"), true, "{error}");
+    assert!(error.to_string().contains("method=Fail/Biz, peer=127.0.0.1:"), "{error}");
 
     let error = call("Fail/Throw").error().unwrap().clone();
     assert_eq!(error.declared_exception().unwrap(), (3, &body(b"thrown")));

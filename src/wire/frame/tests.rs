@@ -305,6 +305,16 @@ fn a_payload_too_short_to_sniff_is_refused_at_once() {
 }
 
 #[test]
+fn flags_and_seq_of_the_header_decide_nothing() {
+    let mut bytes = example("A");
+    // Streaming is told apart on a connection's first bytes only.
+    bytes[6..12].copy_from_slice(b"\xff\xff\0\0\0\x63");
+    let message = whole(&bytes);
+    let header = message.header.unwrap();
+    assert_eq!((header.flags(), header.seq(), message.seq), (0xFFFF, 99, 1));
+}
+
+#[test]
 fn bytes_behind_the_stop_stay_in_the_body_of_a_frame() {
     let mut bytes = example("F");
     bytes[3] += 3;

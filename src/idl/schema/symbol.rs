@@ -1,0 +1,73 @@
+//! Definitions by name, for those who come with a name from outside: tools, reflection, typed messages.
+
+use std::sync::Arc;
+
+use super::{ConstId, EnumId, Schema, SchemaFileId, ServiceId, StructId, TypedefId};
+
+/// What a name stands for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Symbol {
+    /// A typedef.
+    Typedef(TypedefId),
+    /// A constant.
+    Const(ConstId),
+    /// An enum.
+    Enum(EnumId),
+    /// A struct, union or exception.
+    Struct(StructId),
+    /// A service.
+    Service(ServiceId),
+}
+
+impl Symbol {
+    /// What it is, with its article.
+    pub fn describe(self) -> &'static str {
+        match self {
+            Symbol::Typedef(_) => "a typedef",
+            Symbol::Const(_) => "a constant",
+            Symbol::Enum(_) => "an enum",
+            Symbol::Struct(_) => "a struct",
+            Symbol::Service(_) => "a service",
+        }
+    }
+
+    /// Whether it can be the type of a field.
+    pub fn is_type(self) -> bool {
+        matches!(self, Symbol::Typedef(_) | Symbol::Enum(_) | Symbol::Struct(_))
+    }
+}
+
+/// Every definition, sorted by file and name.
+#[derive(Debug, Default)]
+pub(crate) struct Symbols(Box<[(SchemaFileId, Arc<str>, Symbol)]>);
+
+impl Symbols {
+    pub(crate) fn new(mut all: Vec<(SchemaFileId, Arc<str>, Symbol)>) -> Symbols {
+        all.sort_by(|(file, name, _), (other, name_of_other, _)| (file, name).cmp(&(other, name_of_other)));
+        Symbols(all.into())
+    }
+
+    fn find(&self, file: SchemaFileId, name: &str) -> Option<Symbol> {
+        let found = self.0.binary_search_by(|(of, known, _)| (*of, &**known).cmp(&(file, name))).ok()?;
+        self.0.get(found).map(|(_, _, symbol)| *symbol)
+    }
+}
+
+impl Schema {
+    /// The definition of this name in a file.
+    pub fn symbol_in(&self, file: SchemaFileId, name: &str) -> Option<Symbol> {
+        self.symbols.find(file, name)
+    }
+
+    /// A definition as the main file would name it, or with the prefix of any other file, included
+    /// directly or not. The first file of a prefix that has the name counts.
+    pub fn symbol(&self, name: &str) -> Option<Symbol> {
+        match name.rsplit_once('.') {
+            None => self.symbol_in(SchemaFileId::at(0), name),
+            Some((prefix, name)) => {
+                let files = self.files().filter(|(_, file)| &*file.prefix == prefix);
+                files.map(|(id, _)| self.symbol_in(id, name)).find_map(|found| found)
+            }
+        }
+    }
+}
