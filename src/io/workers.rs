@@ -161,22 +161,31 @@ mod tests {
         Workers::new(limit, crate::base::log::global())
     }
 
-    /// The second job comes while the first is on its way to the only thread that waits: it must not
-    /// count on that thread, which it would wait for.
+    fn spin_until(condition: impl Fn() -> bool) {
+        while !condition() {
+            std::hint::spin_loop();
+        }
+    }
+
+    /// The second job comes when the first has left the queue, and the only thread has perhaps not begun
+    /// it: it must not count on that thread, which waits for it.
     #[test]
     fn no_thread_is_promised_to_two_jobs() {
-        let workers = pool(2);
-        for _ in 0..2000 {
+        for _ in 0..200 {
+            let workers = pool(2);
+            workers.submit(Box::new(|| {}));
+            spin_until(|| workers.crew.spare.load(Ordering::Acquire) == 1);
             let (go, gone) = mpsc::channel();
             let (done, finished) = mpsc::channel();
             workers.submit(Box::new(move || {
                 gone.recv_timeout(BOUND).expect("the second job runs beside the first");
                 done.send(()).expect("the test waits");
             }));
+            spin_until(|| workers.crew.queue.is_empty());
             workers.submit(Box::new(move || go.send(()).expect("the first job waits")));
             finished.recv_timeout(BOUND).expect("both ran");
+            workers.close(None);
         }
-        workers.close(None);
     }
 
     #[test]
