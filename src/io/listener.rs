@@ -57,7 +57,6 @@ impl Listener {
         setup: &Setup,
         runtime: &Arc<Runtime>,
     ) -> Result<Listener> {
-        let sockets = addresses.iter().map(bind).collect::<Result<Vec<_>>>()?;
         let connections = Arc::new(Connections::new(max_connections));
         let mut listener = Listener {
             addresses: Vec::new(),
@@ -65,6 +64,12 @@ impl Listener {
             connections,
             unix_paths: Mutex::new(Vec::new()),
         };
+        let mut sockets = Vec::new();
+        for address in addresses {
+            sockets.push(bind(address)?);
+            // From here on the file is this listener's to remove, also if the next address fails.
+            listener.unix_paths.lock().extend(address.unix_path().map(PathBuf::from));
+        }
         for (socket, address) in sockets.into_iter().zip(addresses) {
             listener.open(socket, address, setup, runtime)?;
         }
@@ -81,10 +86,7 @@ impl Listener {
         let failed = |reason: io::Error| listen_error(address, &reason);
         let bound =
             match address {
-                Address::Unix(path) => {
-                    self.unix_paths.lock().push(path.clone());
-                    address.clone()
-                }
+                Address::Unix(_) => address.clone(),
                 _ => {
                     let local = socket.local_addr().map_err(failed)?;
                     Address::Ip(local.as_socket().ok_or_else(|| {

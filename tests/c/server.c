@@ -154,6 +154,12 @@ static void unix_sockets(void)
     krpc_server_free(server);
     CHECK(access(path, F_OK) != 0);
 
+    /* A start that fails at another address leaves none behind. */
+    second = options_with(text, service_with("Test", "m", 0, echo, NULL));
+    krpc_server_options_add_address(second, KRPC_STR("unix:/nonexistent/socket"), NULL);
+    NOT_MADE(KRPC_STATUS_LISTEN_FAILED, "/nonexistent/socket", krpc_server_build(second, &error));
+    CHECK(access(path, F_OK) != 0);
+
     /* What is no socket is somebody's file. */
     FILE *file = fopen(path, "w");
     CHECK(file != NULL && fputs("precious", file) >= 0 && fclose(file) == 0);
