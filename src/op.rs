@@ -7,6 +7,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod decision;
 pub mod operation;
 pub mod queue;
 

@@ -13,7 +13,11 @@ use tokio::sync::Notify;
 use crate::base::log::{self, Level, Log};
 use crate::base::{Code, Error, Result};
 use crate::io::thread::{self, Role};
+use crate::io::timer;
 use crate::io::workers::Workers;
+
+/// Host names resolved at once per shard.
+const RESOLVER_THREADS: usize = 4;
 
 /// How many threads a runtime may have.
 #[derive(Clone, Debug)]
@@ -87,6 +91,11 @@ impl Runtime {
         &self.workers
     }
 
+    /// Runs something on a shard after a time. It must not block; if the runtime ends first, it is dropped.
+    pub fn after(&self, time: Duration, run: impl FnOnce() + Send + 'static) {
+        self.shard(self.next_shard()).spawn(timer::after(time, run));
+    }
+
     /// Where lines go.
     pub fn log(&self) -> &Log {
         &self.log
@@ -148,12 +157,22 @@ impl Shard {
         let place = Arc::new(Place::default());
         let made = Arc::clone(&place);
         let thread = thread::spawn(format!("krpc-io-{index}"), Role::Io, move || {
-            match Builder::new_current_thread().enable_io().enable_time().build() {
+            // tokio resolves host names on threads of its own, which are ours as well.
+            let executor = Builder::new_current_thread()
+                .enable_io()
+                .enable_time()
+                .max_blocking_threads(RESOLVER_THREADS)
+                .thread_name("krpc-resolve")
+                .on_thread_start(crate::io::sys::block_host_signals)
+                .build();
+            match executor {
                 Ok(executor) => {
                     made.put(Ok(executor.handle().clone()));
                     drop(made);
                     executor.block_on(stopped.notified());
-                    // Dropping the executor drops its tasks, which ends their connections.
+                    // Its tasks are dropped, which ends their connections. A name server that does not
+                    // answer holds nothing up.
+                    executor.shutdown_background();
                 }
                 Err(reason) => made.put(Err(reason)),
             }
