@@ -2066,8 +2066,8 @@ krpc_runtime *krpc_runtime_new(const krpc_runtime_options *options,
 krpc_status krpc_runtime_shutdown(krpc_runtime *runtime, krpc_error **error);
 
 /**
- * Frees a runtime. NULL is fine. Its threads end now, as by `krpc_runtime_shutdown`, or with the last
- * server that uses it.
+ * Frees a runtime. NULL is fine. Its threads end now, or with the last server that uses it. Handlers
+ * that run are not waited for: their threads end with them. To wait, use `krpc_runtime_shutdown`.
  *
  * Thread: any thread, once. Errors: none. Since: 0.1.
  */
@@ -2080,8 +2080,8 @@ void krpc_runtime_free(krpc_runtime *runtime);
  *
  * `options`: always consumed, also on failure. Returns an owned server, or NULL and an error.
  *
- * Thread: any thread. Errors: INVALID_ARGUMENT, RESOLVE_FAILED, LISTEN_FAILED, OUT_OF_RESOURCES.
- * Since: 0.1.
+ * Thread: any thread. Errors: INVALID_ARGUMENT, CLOSED if the runtime was shut down, RESOLVE_FAILED,
+ * LISTEN_FAILED, OUT_OF_RESOURCES. Since: 0.1.
  */
 krpc_server *krpc_server_build(krpc_server_options *options,
                                krpc_error **error);

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
+use std::os::unix::fs::FileTypeExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -56,7 +57,6 @@ impl Listener {
         setup: &Setup,
         runtime: &Arc<Runtime>,
     ) -> Result<Listener> {
-        let sockets = addresses.iter().map(bind).collect::<Result<Vec<_>>>()?;
         let connections = Arc::new(Connections::new(max_connections));
         let mut listener = Listener {
             addresses: Vec::new(),
@@ -64,6 +64,12 @@ impl Listener {
             connections,
             unix_paths: Mutex::new(Vec::new()),
         };
+        let mut sockets = Vec::new();
+        for address in addresses {
+            sockets.push(bind(address)?);
+            // From here on the file is this listener's to remove, also if the next address fails.
+            listener.unix_paths.lock().extend(address.unix_path().map(PathBuf::from));
+        }
         for (socket, address) in sockets.into_iter().zip(addresses) {
             listener.open(socket, address, setup, runtime)?;
         }
@@ -80,10 +86,7 @@ impl Listener {
         let failed = |reason: io::Error| listen_error(address, &reason);
         let bound =
             match address {
-                Address::Unix(path) => {
-                    self.unix_paths.lock().push(path.clone());
-                    address.clone()
-                }
+                Address::Unix(_) => address.clone(),
                 _ => {
                     let local = socket.local_addr().map_err(failed)?;
                     Address::Ip(local.as_socket().ok_or_else(|| {
@@ -157,8 +160,12 @@ fn bind(address: &Address) -> Result<Socket> {
     if let Address::Unix(path) = address {
         let socket = Socket::new(Domain::UNIX, Type::STREAM.cloexec(), None).map_err(failed)?;
         let target = SockAddr::unix(path).map_err(failed)?;
-        // A path that nobody listens on is left over from a process that died.
-        if path.exists() && socket.connect(&target).is_err() {
+        // A socket that nobody listens on is left over from a process that died. Anything else that is
+        // there, or a listener that is merely busy, stays.
+        socket.set_nonblocking(true).map_err(failed)?;
+        let is_socket = std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
+        let refused = |reason: io::Error| reason.kind() == io::ErrorKind::ConnectionRefused;
+        if is_socket && socket.connect(&target).is_err_and(refused) {
             let _ = std::fs::remove_file(path);
         }
         let socket = Socket::new(Domain::UNIX, Type::STREAM.cloexec(), None).map_err(failed)?;

@@ -10,7 +10,7 @@ mod service;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::base::{Error, Limits, Result};
+use crate::base::{Code, Error, Limits, Result};
 use crate::io::listener::{Listener, Stopped};
 use crate::io::runtime::Runtime;
 use crate::io::{Address, Setup};
@@ -84,6 +84,9 @@ impl Server {
         }
         let router = Router::new(options.services, options.catch_all, options.require_service_name)?;
         let runtime = options.runtime.map_or_else(Runtime::shared, Ok)?;
+        if runtime.has_ended() {
+            return Err(Error::new(Code::Closed, "the runtime was shut down"));
+        }
         let terms = dispatch::Terms {
             acl: options.acl,
             follow_caller_timeout: options.follow_caller_timeout,
