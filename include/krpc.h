@@ -1892,7 +1892,7 @@ size_t krpc_live_handles(void);
  *
  * Thread: any thread. Errors: INVALID_ARGUMENT. Since: 0.1.
  */
-krpc_message *krpc_report(int32_t format, krpc_error **error);
+krpc_message *krpc_runtime_report(int32_t format, krpc_error **error);
 
 /* ---- krpc_request: a call in the hands of a handler -------------------------------------- */
 
