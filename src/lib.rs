@@ -11,6 +11,7 @@ pub mod codec;
 pub mod idl;
 pub mod io;
 pub mod observe;
+pub mod op;
 pub mod proto;
 pub mod rpc;
 pub mod wire;

@@ -1,7 +1,10 @@
 //! What a Rust user sees: clients that call methods, servers that answer them.
 
 pub mod call;
+pub mod context;
+pub mod event;
 pub mod server;
 
 pub use crate::io::Address;
 pub use crate::io::runtime::{Runtime, RuntimeOptions};
+pub use context::{Context, ContextOptions};

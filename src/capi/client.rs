@@ -210,7 +210,7 @@ unsafe fn call(
         false => Some(unsafe { handle::get(given.metainfo, "options.metainfo")? }),
     };
     let timeout = call_timeout(given.timeout_ms, "options.timeout_ms")?;
-    Ok(client.call(method, message, &CallOptions { timeout, metainfo }))
+    Ok(client.call(method, message, &CallOptions { timeout, metainfo, parent: None }))
 }
 
 /// Gives the reply to the host, and its error to the status.

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::runtime::{Builder, Handle};
@@ -11,7 +12,11 @@ use tokio::sync::Notify;
 use crate::base::log::{self, Level, Log};
 use crate::base::{Code, Error, Result};
 use crate::io::thread::{self, Role};
+use crate::io::timer;
 use crate::io::workers::Workers;
+
+/// Host names resolved at once per shard.
+const RESOLVER_THREADS: usize = 4;
 
 /// How many threads a runtime may have.
 #[derive(Clone, Debug)]
@@ -80,6 +85,11 @@ impl Runtime {
         &self.workers
     }
 
+    /// Runs something on a shard after a time. It must not block; if the runtime ends first, it is dropped.
+    pub fn after(&self, time: Duration, run: impl FnOnce() + Send + 'static) {
+        self.shard(self.next_shard()).spawn(timer::after(time, run));
+    }
+
     /// Where lines go.
     pub fn log(&self) -> &Log {
         &self.log
@@ -128,7 +138,14 @@ impl Drop for Runtime {
 
 impl Shard {
     fn start(index: usize) -> Result<Shard> {
-        let executor = Builder::new_current_thread().enable_io().enable_time().build();
+        // tokio resolves host names on threads of its own, which are ours as well.
+        let executor = Builder::new_current_thread()
+            .enable_io()
+            .enable_time()
+            .max_blocking_threads(RESOLVER_THREADS)
+            .thread_name("krpc-resolve")
+            .on_thread_start(crate::io::sys::block_host_signals)
+            .build();
         let executor = executor
             .map_err(|reason| Error::new(Code::OutOfResources, format!("no event loop: {reason}")))?;
         let handle = executor.handle().clone();

@@ -2,6 +2,7 @@
 
 mod hostile;
 mod load;
+mod started;
 mod support;
 
 use std::sync::Arc;

@@ -1,0 +1,72 @@
+//! What goes through a host's queue: ends of calls, requests, questions.
+
+use std::sync::Arc;
+
+use crate::base::Result;
+use crate::io::Bell;
+use crate::op::operation::Finished;
+use crate::op::queue::{self, Doorbell};
+use crate::rpc::call::Reply;
+use crate::rpc::server::AclDecision;
+use crate::rpc::server::Request;
+
+/// A bounded queue that any number of clients and servers fill and any number of threads take from.
+pub type Queue = queue::Queue<Event>;
+
+/// Something that the host hears of by taking it.
+pub enum Event {
+    /// A call has ended.
+    Call {
+        /// As given at its start.
+        tag: u64,
+        /// Its reply, unless the operation's handle took it.
+        finished: Finished<Reply>,
+    },
+    /// A server has a request.
+    Request {
+        /// As given with the method.
+        tag: u64,
+        /// To be answered.
+        request: Box<Request>,
+    },
+    /// A server asks whether a request may be handled.
+    Acl {
+        /// As given with the hook.
+        tag: u64,
+        /// To be answered in time.
+        decision: AclDecision,
+    },
+}
+
+impl queue::Event for Event {
+    fn is_stale(&self) -> bool {
+        match self {
+            Event::Call { finished, .. } => finished.is_stale(),
+            Event::Request { .. } => false,
+            Event::Acl { decision, .. } => !decision.is_open(),
+        }
+    }
+
+    fn tag(&self) -> u64 {
+        match self {
+            Event::Call { tag, .. } | Event::Request { tag, .. } | Event::Acl { tag, .. } => *tag,
+        }
+    }
+}
+
+/// A doorbell that event loops can watch: its descriptor is readable while there is something to take.
+pub fn doorbell() -> Result<Arc<Bell>> {
+    Bell::new().map(Arc::new).map_err(|reason| {
+        crate::base::Error::new(crate::base::Code::OutOfResources, format!("no event descriptor: {reason}"))
+    })
+}
+
+impl Doorbell for Bell {
+    fn ring(&self) {
+        Bell::ring(self);
+    }
+
+    fn clear(&self) {
+        self.silence();
+    }
+}
