@@ -20,8 +20,15 @@ pub fn load(args: &IdlArgs) -> Result<Arc<Schema>> {
         IdlKind::Unknown if path.ends_with(".proto") => IdlKind::Protobuf,
         kind => kind,
     };
-    if !Path::new(path).exists() {
-        return Err(Failure::usage(format_args!("IDL file does not exist: {path}")));
+    match std::fs::metadata(path) {
+        Ok(found) if !found.is_file() => {
+            return Err(Failure::usage(format_args!("IDL is not a regular file: {path}")));
+        }
+        Err(reason) if reason.kind() == std::io::ErrorKind::NotFound => {
+            return Err(Failure::usage(format_args!("IDL file does not exist: {path}")));
+        }
+        // Other reasons are told with the diagnostics.
+        _ => {}
     }
     match kind {
         IdlKind::Thrift => compiled(path, &args.include),
