@@ -153,7 +153,7 @@ impl<'a> Plan<'a> {
             let reply = self.target.call(self.request, None);
             let ended = Instant::now();
             // A call that was cut off, or ended too late, says nothing about the time measured.
-            if started < self.start || self.stop.load(Ordering::Relaxed) && is_cut_off(&reply) {
+            if started < self.start || self.is_over() && is_cut_off(&reply) {
                 continue;
             }
             match reply.error() {
@@ -175,12 +175,12 @@ impl<'a> Plan<'a> {
     fn next_start(&self) -> Option<Instant> {
         let Some(interval) = self.interval else {
             let now = Instant::now();
-            return (now < self.end && !self.stop.load(Ordering::Relaxed)).then_some(now);
+            return (now < self.end && !self.is_over()).then_some(now);
         };
         let turn = self.next.fetch_add(1, Ordering::Relaxed);
         let offset = Duration::try_from_secs_f64(turn as f64 * interval).ok()?;
         let at = self.begin.checked_add(offset)?;
-        while at < self.end && !self.stop.load(Ordering::Relaxed) {
+        while at < self.end && !self.is_over() {
             let now = Instant::now();
             match at.checked_duration_since(now) {
                 None | Some(Duration::ZERO) => return Some(at),
@@ -188,6 +188,11 @@ impl<'a> Plan<'a> {
             }
         }
         None
+    }
+
+    /// Whether no call starts any more. Ctrl-C closes the client as well, so this must come first.
+    fn is_over(&self) -> bool {
+        self.stop.load(Ordering::Relaxed) || signals::interrupted()
     }
 
     /// Shows progress until all callers have ended.
@@ -201,7 +206,7 @@ impl<'a> Plan<'a> {
                 u64::try_from(now.saturating_duration_since(self.begin).min(whole).as_millis()).unwrap_or(0),
             );
             bar.set_message(self.progress(now));
-            if signals::interrupted() || now >= self.end {
+            if now >= self.end {
                 self.stop.store(true, Ordering::Relaxed);
             }
             if now >= self.end + LAST_CALLS {

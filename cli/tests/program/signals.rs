@@ -1,6 +1,6 @@
 //! Ctrl-C and SIGTERM.
 
-use std::io::{BufRead, BufReader};
+use std::io::Read;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
@@ -63,9 +63,10 @@ fn ctrl_c_ends_a_measurement_with_its_table() {
     while !server.said().contains("Chat/Big") {}
     std::thread::spawn(move || while !server.said().is_empty() {});
     signal(&bench, "INT");
-    let mut first = String::new();
-    BufReader::new(bench.stdout.take().unwrap()).read_line(&mut first).unwrap();
-    assert!(first.is_empty() || first.contains("Chat/Big at 127.0.0.1:"), "{first}");
+    let mut table = String::new();
+    bench.stdout.take().unwrap().read_to_string(&mut table).unwrap();
+    // A machine so busy that the callers don't end within the program's patience gets no table.
+    assert!(table.is_empty() || table.contains("errors   0\n"), "{table}");
     assert_eq!(bench.wait().unwrap().code(), Some(130));
 }
 
