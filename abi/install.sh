@@ -30,7 +30,7 @@ ln -sf libkrpc.so.0 "$root$libdir/libkrpc.so"
 install -m 644 "$from/libkrpc.a" "$root$libdir/"
 if [ -x "$from/krpc" ]; then
     install -d "$root$prefix/bin"
-    install -m 755 "$from/krpc" "$root$prefix/bin/"
+    install -s --strip-program="${STRIP:-strip}" -m 755 "$from/krpc" "$root$prefix/bin/"
     # generated COMMAND… TARGET: what the program prints about itself.
     generated() {
         install -d "$(dirname "${*: -1}")"
