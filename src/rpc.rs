@@ -5,6 +5,7 @@ pub mod context;
 pub mod event;
 pub mod server;
 
-pub use crate::io::Address;
 pub use crate::io::runtime::{Runtime, RuntimeOptions};
+pub use crate::io::thread::may_block;
+pub use crate::io::{Address, Bell};
 pub use context::{Context, ContextOptions};

@@ -145,7 +145,7 @@ pub unsafe extern "C" fn krpc_client_start_many(
         client.prepare()?;
         // SAFETY: as above.
         let calls = calls.iter().map(|call| unsafe { prepare(call) }).collect::<Result<Vec<_>>>()?;
-        let ran = start_queued(client, &queue.queue, &calls, options.as_call_options());
+        let ran = start_queued(client, queue.queue(), &calls, options.as_call_options());
         put(started, ran);
         match ran == calls.len() {
             true => Ok(()),
@@ -199,7 +199,7 @@ impl Style {
             (None, false) => {
                 // SAFETY: the host vouches for the handle.
                 let queue = unsafe { handle::get(given.queue, "completion.queue")? };
-                Ok(Style::Queue(Arc::clone(&queue.queue), given.tag, user_data))
+                Ok(Style::Queue(Arc::clone(queue.queue()), given.tag, user_data))
             }
             (Some(_), false) => {
                 Err(Error::invalid_argument("completion", "has both a callback and a queue; choose one"))

@@ -148,7 +148,8 @@ pub unsafe extern "C" fn krpc_context_cause(context: *const krpc_context) -> krp
 pub unsafe extern "C" fn krpc_context_time_left_ms(context: *const krpc_context) -> i64 {
     guard_or(KRPC_FOREVER, || {
         // SAFETY: the host vouches for the handle.
-        let left = unsafe { handle::get(context, "context") }.ok().and_then(|framed| framed.context.time_left());
+        let left =
+            unsafe { handle::get(context, "context") }.ok().and_then(|framed| framed.context.time_left());
         left.map_or(KRPC_FOREVER, |left| left.as_micros().div_ceil(1000).min(i64::MAX as u128) as i64)
     })
 }

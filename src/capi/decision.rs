@@ -7,7 +7,7 @@ use crate::capi::metainfo::krpc_metainfo;
 use crate::capi::status::krpc_status;
 use crate::capi::types::krpc_str;
 use crate::observe::handles::Kind;
-use crate::rpc::server::{AclDecision, AclQuestion, Verdict};
+use crate::rpc::server::{AclDecision, AclQuestion, InlineAnswer, Verdict};
 
 /// A question that the host answers once, in time: whether a server may handle a request. Without an
 /// answer the default counts that was given with the hook.
@@ -32,6 +32,18 @@ impl From<AclDecision> for Asked {
     fn from(decision: AclDecision) -> Asked {
         let metainfo = decision.question().metainfo.clone();
         Asked { metainfo: Slot::borrowed::<krpc_metainfo>(metainfo), decision }
+    }
+}
+
+impl krpc_decision {
+    /// Asks a function at once, lending it the question.
+    pub(super) fn ask_inline(
+        question: &AclQuestion,
+        check: impl FnOnce(*const krpc_decision) -> bool,
+    ) -> Verdict {
+        let (decision, answer) = InlineAnswer::ask(question.clone());
+        let asked = Slot::borrowed::<krpc_decision>(decision.into());
+        answer.verdict(check(asked.as_handle()))
     }
 }
 

@@ -1,7 +1,5 @@
 //! `krpc_queue`: a bounded queue of completions, requests and questions.
 
-use std::sync::Arc;
-
 use crate::base::{Code, Error, Result};
 use crate::capi::decision::krpc_decision;
 use crate::capi::error::krpc_error;
@@ -14,8 +12,8 @@ use crate::capi::status::krpc_status;
 use crate::capi::types::{SizedStruct, write_sized};
 use crate::observe::handles::Kind;
 use crate::op::queue::QueueError;
-use crate::rpc::event::{self, Event, Queue};
-use crate::rpc::{Bell, may_block};
+use crate::rpc::event::{Event, WatchedQueue};
+use crate::rpc::may_block;
 
 /// A bounded queue of events: ends of calls, requests of servers, questions. Any number of threads may take
 /// from it; an event loop watches its descriptor.
@@ -26,14 +24,8 @@ pub struct krpc_queue {
 }
 
 impl Opaque for krpc_queue {
-    type Inner = Fed;
+    type Inner = WatchedQueue;
     const KIND: Kind = Kind::Queue;
-}
-
-/// The core's queue, and its descriptor once somebody has asked for it.
-pub(super) struct Fed {
-    pub(super) queue: Arc<Queue>,
-    bell: std::sync::OnceLock<Arc<Bell>>,
 }
 
 /// What an event is about.
@@ -117,9 +109,7 @@ impl From<Event> for krpc_event {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn krpc_queue_new(capacity: usize, error: *mut *mut krpc_error) -> *mut krpc_queue {
     guard_new(error, || match capacity {
-        1..=crate::op::queue::MAX_CAPACITY => {
-            Ok(handle::give(Fed { queue: Queue::new(capacity, None), bell: Default::default() }))
-        }
+        1..=crate::op::queue::MAX_CAPACITY => Ok(handle::give(WatchedQueue::new(capacity))),
         _ => Err(Error::invalid_argument("capacity", format_args!("{capacity} is not within 1 and 1048576"))),
     })
 }
@@ -140,14 +130,7 @@ pub unsafe extern "C" fn krpc_queue_fd(
     put(fd, -1);
     guard(error, || {
         // SAFETY: the host vouches for the handle.
-        let fed = unsafe { handle::get(queue, "queue")? };
-        if fed.bell.get().is_none() {
-            let bell = event::doorbell()?;
-            // Of two threads that ask first, one wins; the other's bell is closed.
-            let bell = fed.bell.get_or_init(|| bell);
-            fed.queue.attach(bell.clone());
-        }
-        put(fd, fed.bell.get().map_or(-1, |bell| bell.number()));
+        put(fd, unsafe { handle::get(queue, "queue")? }.descriptor()?);
         Ok(())
     })
 }
@@ -180,10 +163,11 @@ pub unsafe extern "C" fn krpc_queue_take(
             may_block()?;
         }
         let mut taken = Vec::new();
-        let end = fed.queue.take(&mut taken, capacity, wait_time(timeout_ms)?).end;
+        let end = fed.queue().take(&mut taken, capacity, wait_time(timeout_ms)?).end;
         let all = taken.into_iter().map(krpc_event::from).chain(end.then_some(krpc_event::END));
         // SAFETY: checked above, and the host vouches for `capacity` events of `event_size` bytes.
-        let written = all.enumerate().map(|(index, event)| unsafe { write(events, event_size, index, event) });
+        let written =
+            all.enumerate().map(|(index, event)| unsafe { write(events, event_size, index, event) });
         put(count, written.count());
         Ok(())
     })
@@ -232,7 +216,7 @@ pub unsafe extern "C" fn krpc_event_release_many(events: *mut krpc_event, event_
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn krpc_queue_cancel(queue: *const krpc_queue, tag: u64) -> usize {
     // SAFETY: the host vouches for the handle.
-    guard_or(0, || unsafe { handle::get(queue, "queue") }.map_or(0, |fed| fed.queue.cancel_tag(tag)))
+    guard_or(0, || unsafe { handle::get(queue, "queue") }.map_or(0, |fed| fed.queue().cancel_tag(tag)))
 }
 
 /// Ends a queue: nothing new is accepted, operations under way end as CLOSED or with their real result,
@@ -244,7 +228,7 @@ pub unsafe extern "C" fn krpc_queue_cancel(queue: *const krpc_queue, tag: u64) -
 pub unsafe extern "C" fn krpc_queue_shutdown(queue: *const krpc_queue) -> krpc_status {
     guard(std::ptr::null_mut(), || {
         // SAFETY: the host vouches for the handle.
-        unsafe { handle::get(queue, "queue")? }.queue.close();
+        unsafe { handle::get(queue, "queue")? }.queue().close();
         Ok(())
     })
 }
@@ -284,7 +268,7 @@ pub unsafe extern "C" fn krpc_queue_read_stats(
 ) -> krpc_status {
     guard(std::ptr::null_mut(), || {
         // SAFETY: the host vouches for the handle.
-        let seen = unsafe { handle::get(queue, "queue")? }.queue.stats();
+        let seen = unsafe { handle::get(queue, "queue")? }.queue().stats();
         let filled = krpc_queue_stats {
             struct_size: 0,
             reserved: seen.reserved as u64,
@@ -307,7 +291,7 @@ pub unsafe extern "C" fn krpc_queue_free(queue: *mut krpc_queue) {
     guard_or((), || {
         // SAFETY: the host vouches for the handle.
         if let Ok(fed) = unsafe { handle::get(queue, "queue") } {
-            fed.queue.close();
+            fed.queue().close();
         }
         // SAFETY: as above.
         unsafe { handle::free(queue) };

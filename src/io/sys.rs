@@ -5,6 +5,9 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
+use bytes::BytesMut;
+use socket2::Socket;
+
 /// Blocks all signals in the current thread but those that report its own faults or profile it.
 pub fn block_host_signals() {
     const KEPT: [i32; 8] = [
@@ -26,6 +29,17 @@ pub fn block_host_signals() {
         }
         libc::pthread_sigmask(libc::SIG_SETMASK, set.as_ptr(), std::ptr::null_mut());
     }
+}
+
+/// Receives into the buffer's spare room, at most `limit` bytes; 0 means that the peer has ended.
+pub fn receive(socket: &Socket, buffer: &mut BytesMut, limit: usize) -> io::Result<usize> {
+    buffer.reserve(limit);
+    let room = buffer.spare_capacity_mut();
+    let room = room.get_mut(..limit).unwrap_or_default();
+    let received = socket.recv(room)?;
+    // SAFETY: the system has filled that many bytes of the spare room.
+    unsafe { buffer.set_len(buffer.len() + received) };
+    Ok(received)
 }
 
 /// What [`wait`] saw.
@@ -119,6 +133,11 @@ impl Bell {
         let mut fd = libc::pollfd { fd: self.0.as_raw_fd(), events: libc::POLLIN, revents: 0 };
         // SAFETY: one valid entry; a timeout of 0 only looks.
         unsafe { libc::poll(&raw mut fd, 1, 0) == 1 }
+    }
+
+    /// The descriptor's number, for hosts.
+    pub fn number(&self) -> i32 {
+        self.0.as_raw_fd()
     }
 
     /// The descriptor to wait with: readable while it rings.

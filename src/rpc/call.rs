@@ -8,4 +8,4 @@ mod start;
 pub use client::{CallOptions, Client, ClientOptions, Transport};
 pub use method::Method;
 pub use reply::{Facts, Reply};
-pub use start::Start;
+pub use start::{Callbacks, Start};

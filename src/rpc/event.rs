@@ -1,8 +1,8 @@
 //! What goes through a host's queue: ends of calls, requests, questions.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use crate::base::Result;
+use crate::base::{Code, Error, Result};
 use crate::io::Bell;
 use crate::op::operation::Finished;
 use crate::op::queue::{self, Doorbell};
@@ -54,11 +54,36 @@ impl queue::Event for Event {
     }
 }
 
-/// A doorbell that event loops can watch: its descriptor is readable while there is something to take.
-pub fn doorbell() -> Result<Arc<Bell>> {
-    Bell::new().map(Arc::new).map_err(|reason| {
-        crate::base::Error::new(crate::base::Code::OutOfResources, format!("no event descriptor: {reason}"))
-    })
+/// A queue with a descriptor for event loops, made when somebody asks for it.
+pub struct WatchedQueue {
+    queue: Arc<Queue>,
+    bell: OnceLock<Arc<Bell>>,
+}
+
+impl WatchedQueue {
+    /// A queue of a capacity within 1 and [`queue::MAX_CAPACITY`].
+    pub fn new(capacity: usize) -> WatchedQueue {
+        WatchedQueue { queue: Queue::new(capacity, None), bell: OnceLock::new() }
+    }
+
+    /// The queue itself.
+    pub fn queue(&self) -> &Arc<Queue> {
+        &self.queue
+    }
+
+    /// The number of a descriptor that is readable while there is something to take. It belongs to the
+    /// queue.
+    pub fn descriptor(&self) -> Result<i32> {
+        if let Some(bell) = self.bell.get() {
+            return Ok(bell.number());
+        }
+        let bell = Bell::new()
+            .map_err(|reason| Error::new(Code::OutOfResources, format!("no event descriptor: {reason}")))?;
+        // Of two threads that ask first, one wins; the other's bell is closed.
+        let bell = self.bell.get_or_init(|| Arc::new(bell));
+        self.queue.attach(bell.clone());
+        Ok(bell.number())
+    }
 }
 
 impl Doorbell for Bell {

@@ -10,7 +10,7 @@ mod service;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::base::{Error, Limits, Result};
+use crate::base::{Code, Error, Limits, Result};
 use crate::io::listener::{Listener, Stopped};
 use crate::io::runtime::Runtime;
 use crate::io::{Address, Setup};
@@ -18,7 +18,7 @@ use crate::proto::pingpong::Timeouts;
 use crate::rpc::server::dispatch::Dispatcher;
 use crate::rpc::server::router::Router;
 
-pub use acl::{Acl, AclCheck, AclDecision, AclQuestion, Verdict};
+pub use acl::{Acl, AclCheck, AclDecision, AclQuestion, InlineAnswer, Verdict};
 pub use queued::QueueHandler;
 pub use request::Request;
 pub use service::{Handler, MethodOptions, Service};
@@ -84,6 +84,9 @@ impl Server {
         }
         let router = Router::new(options.services, options.catch_all, options.require_service_name)?;
         let runtime = options.runtime.map_or_else(Runtime::shared, Ok)?;
+        if runtime.has_ended() {
+            return Err(Error::new(Code::Closed, "the runtime was shut down"));
+        }
         let terms = dispatch::Terms {
             acl: options.acl,
             follow_caller_timeout: options.follow_caller_timeout,

@@ -379,7 +379,7 @@ impl Line {
                 }
                 Stop::Unsent(error) if !job.reused => job.end(Some(peer), bytes, Err(error)),
                 Stop::Unsent(_) => self.shared.again(job),
-                Stop::With(error) if error.phase() == Phase::Connect && error.code() != Code::Timeout => {
+                Stop::With(error) if is_unreachable(&error) => {
                     self.shared.next_peer(job, peer, error);
                 }
                 Stop::With(error) => job.end(Some(peer), bytes, Err(error)),
@@ -425,4 +425,9 @@ impl Drop for Line {
         }
         self.shared.line_ended(self.id);
     }
+}
+
+/// Whether another address may do better: nothing was sent to this one.
+fn is_unreachable(error: &Error) -> bool {
+    matches!(error.phase(), Phase::Resolve | Phase::Connect) && error.code() != Code::Timeout
 }

@@ -72,6 +72,8 @@ pub struct ClientOptions {
     pub transport: Transport,
     /// For a whole call, unless the call says otherwise. Default none.
     pub timeout: Option<Duration>,
+    /// Whether the peer is told the timeout (ttheader.md §2.1, key 12). Default true.
+    pub tell_timeout: bool,
     /// How connections are made and kept.
     pub pool: PoolOptions,
     /// The runtime for calls that nobody waits for; `None` takes the process's shared one.
@@ -87,6 +89,7 @@ impl ClientOptions {
             addresses: Vec::new(),
             transport: Transport::default(),
             timeout: None,
+            tell_timeout: true,
             pool: PoolOptions::default(),
             runtime: None,
         }
@@ -245,7 +248,7 @@ impl Client {
             method: method.name(),
             to_service: &self.options.destination,
             from_service: &self.options.caller,
-            timeout: terms.timeout,
+            timeout: terms.timeout.filter(|_| self.options.tell_timeout),
             deadline: terms.deadline,
             metainfo,
             body,
@@ -296,7 +299,7 @@ impl Call<'_> {
         for peer in client.peers.iter().cycle().skip(first % client.peers.len()).take(tries) {
             self.peer = Some(Arc::clone(&peer.name));
             match self.attempt(peer) {
-                Err(error) if error.phase() == Phase::Connect && !self.is_late() => last_error = Some(error),
+                Err(error) if is_unreachable(&error) && !self.is_late() => last_error = Some(error),
                 outcome => return outcome,
             }
         }
@@ -315,7 +318,8 @@ impl Call<'_> {
             }
         }
         self.facts.reused_connection = false;
-        let conn = peer.pool.dial(self.time_left()).map_err(|error| self.explain_dial(error))?;
+        let left = self.time_left();
+        let conn = peer.pool.dial(left).map_err(|error| self.explain_dial(error, left))?;
         self.exchange(peer, conn).map_err(|(error, _)| error)
     }
 
@@ -336,9 +340,11 @@ impl Call<'_> {
         Ok(response)
     }
 
-    /// A dial that ended because the call's own time was up is the call's timeout.
-    fn explain_dial(&self, error: Error) -> Error {
-        match error.code() == Code::ConnectTimeout && self.is_late() {
+    /// A dial that ended because the call's own time was up is the call's timeout. What decides is which
+    /// time was shorter: the system may wake the dial a little early.
+    fn explain_dial(&self, error: Error, left: Option<Duration>) -> Error {
+        let own_time = left.is_some_and(|left| left < self.client.options.pool.connect_timeout);
+        match error.code() == Code::ConnectTimeout && own_time {
             true => Error::new(Code::Timeout, "no connection within the call's timeout")
                 .at(Phase::Connect)
                 .with_cause(error),
@@ -364,6 +370,11 @@ fn with_interrupt<T>(client: &Client, parent: Option<&Context>, call: impl FnOnc
     let _watch = parent.watch(Arc::downgrade(&canceller));
     let why = || parent.cause().map(Cause::error);
     call(&Interrupt { client: &client.cut_off, call: Some((&bell, &why)) })
+}
+
+/// Whether another address may do better: nothing was sent to this one.
+fn is_unreachable(error: &Error) -> bool {
+    matches!(error.phase(), Phase::Resolve | Phase::Connect) && error.code() != Code::Timeout
 }
 
 #[cfg(test)]

@@ -105,7 +105,12 @@ impl Reply {
 fn name_timeout(error: Error, timeout: Option<Duration>) -> Error {
     match (error.code(), timeout) {
         (Code::Timeout, Some(timeout)) => {
-            Error::new(Code::Timeout, format!("{}: {timeout:?}", error.text())).at(error.phase())
+            let text = format!("{}: {timeout:?}", error.text());
+            let explained = Error::new(Code::Timeout, text).at(error.phase());
+            match error.cause() {
+                Some(cause) => explained.with_cause(cause.clone()),
+                None => explained,
+            }
         }
         _ => error,
     }

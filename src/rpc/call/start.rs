@@ -9,6 +9,7 @@ use bytes::Bytes;
 use crate::base::{Error, Message, Metainfo, Result};
 use crate::io::client::{Driver, End, Exchange};
 use crate::io::clock;
+use crate::io::workers::{Job, Workers};
 use crate::op::operation::{Abandoned, Cause, Completer};
 use crate::proto::pingpong::Request;
 use crate::rpc::Runtime;
@@ -21,7 +22,7 @@ use crate::rpc::context::Watch;
 pub(super) struct Shard {
     driver: Driver,
     // Outlives the driver: its threads serve the connections.
-    _runtime: Arc<Runtime>,
+    runtime: Arc<Runtime>,
 }
 
 impl Shard {
@@ -29,7 +30,7 @@ impl Shard {
         let runtime = client.options.runtime.clone().map_or_else(Runtime::shared, Ok)?;
         let peers = client.peers.iter().map(|peer| (Arc::clone(&peer.name), peer.pool.address().clone()));
         let driver = Driver::start(peers.collect(), client.options.pool, &runtime);
-        Ok(Shard { driver, _runtime: runtime })
+        Ok(Shard { driver, runtime })
     }
 
     pub(super) fn driver(&self) -> &Driver {
@@ -57,6 +58,11 @@ impl Client {
         self.shard().map(|_| ())
     }
 
+    /// The threads for completion callbacks.
+    pub fn callbacks(&self) -> Result<Callbacks> {
+        self.shard().map(|shard| Callbacks(Arc::clone(shard.runtime.callbacks())))
+    }
+
     /// Starts calls, with one wake-up of the shard for all. Each ends exactly once.
     pub fn start<'a>(self: &Arc<Client>, calls: impl IntoIterator<Item = Start<'a>>) {
         let started = clock::now();
@@ -68,6 +74,18 @@ impl Client {
             Err(error) => {
                 calls.into_iter().for_each(|call| call.completer.complete(Reply::failed(error.clone())))
             }
+        }
+    }
+}
+
+/// Runs completion callbacks, each exactly once, also while their runtime ends.
+pub struct Callbacks(Arc<Workers>);
+
+impl Callbacks {
+    /// Runs a callback soon; it may block.
+    pub fn run(&self, callback: Job) {
+        if let Err(late) = self.0.submit(callback) {
+            late();
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Whether a request may be handled: asked before its handler, inline or through a queue.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -36,6 +36,31 @@ pub enum Verdict {
 
 /// A question in a queue, answered once.
 pub type AclDecision = Decision<AclQuestion, Verdict>;
+
+/// The answer of a host function that is asked at once: it says yes, or no and perhaps why.
+pub struct InlineAnswer(Arc<OnceLock<Verdict>>);
+
+impl InlineAnswer {
+    /// A question to lend to the function.
+    pub fn ask(question: AclQuestion) -> (AclDecision, InlineAnswer) {
+        let answer = Arc::new(OnceLock::new());
+        let given = Arc::clone(&answer);
+        let (decision, _) = decision::ask_then(question, Verdict::Allow, move |verdict| {
+            let _ = given.set(verdict);
+        });
+        (decision, InlineAnswer(answer))
+    }
+
+    /// What the function said, with the reason that it gave to the question.
+    pub fn verdict(self, allowed: bool) -> Verdict {
+        let reason = self.0.get().filter(|verdict| **verdict != Verdict::Allow).cloned();
+        match (allowed, reason) {
+            (true, _) => Verdict::Allow,
+            (false, Some(rejection)) => rejection,
+            (false, None) => Verdict::Reject(Bytes::from_static(b"the access check said no")),
+        }
+    }
+}
 
 /// A check on the I/O thread; must not block.
 pub type AclCheck = dyn Fn(&AclQuestion) -> Verdict + Send + Sync;

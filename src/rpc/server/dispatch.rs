@@ -129,7 +129,8 @@ fn start(log: &Log, target: Target, runtime: &Runtime, request: Request) {
         return run(log, &*target.handler, request);
     }
     let log = log.clone();
-    runtime.workers().submit(Box::new(move || run(&log, &*target.handler, request)));
+    // Refused only while the runtime ends: the connection ends with it.
+    let _ = runtime.workers().submit(Box::new(move || run(&log, &*target.handler, request)));
 }
 
 /// Runs a handler. A panic ends the request, which answers it, but not the thread.

@@ -12,15 +12,16 @@ use crate::op::operation::Cause;
 use crate::proto::pingpong::{Answer, Exception, Reply};
 use crate::rpc::context::Context;
 use crate::wire::frame::Inbound;
+use crate::wire::thrift::{ApplicationException, TType};
 use crate::wire::ttheader::Header;
 use crate::wire::{keys, metainfo};
-use crate::wire::thrift::{ApplicationException, TType};
 
 /// A call to be answered: reply, throw, business failure, failure, or dropping it, which answers
 /// "handler gave no answer". The first answer counts, later ones are INVALID_STATE.
 pub struct Request {
     service: Bytes,
     method: Bytes,
+    caller: Bytes,
     body: Message,
     metainfo: Metainfo,
     backward: Metainfo,
@@ -66,6 +67,9 @@ impl Request {
         let header = inbound.header.as_ref();
         Request {
             service,
+            caller: header
+                .and_then(|header| Some(header.slice(header.int(keys::int::FROM_SERVICE)?)))
+                .unwrap_or_default(),
             metainfo: header.map(metainfo::read_request).unwrap_or_default(),
             caller_timeout: header.and_then(caller_timeout),
             arrived: clock::now(),
@@ -108,6 +112,11 @@ impl Request {
     /// empty.
     pub fn service(&self) -> &[u8] {
         &self.service
+    }
+
+    /// The name that the caller gives itself, for logs; empty if it gives none. Carried by TTHeader only.
+    pub fn caller(&self) -> &[u8] {
+        &self.caller
     }
 
     /// The *args* struct.
