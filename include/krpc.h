@@ -90,6 +90,10 @@ enum krpc_status
     KRPC_STATUS_GONE = 105,
     /** A blocking function was called on a thread that drives I/O. */
     KRPC_STATUS_WOULD_DEADLOCK = 106,
+    /** A completion queue has no room; after some events were taken it may have. */
+    KRPC_STATUS_QUEUE_FULL = 107,
+    /** The handle was made before a fork and cannot be used in the child. */
+    KRPC_STATUS_FORKED = 108,
     /** An address could not be parsed or a host name could not be resolved. */
     KRPC_STATUS_RESOLVE_FAILED = 201,
     /** The client has no address to call. */
@@ -154,6 +158,33 @@ enum krpc_status
 typedef enum krpc_status krpc_status;
 #else
 typedef int32_t krpc_status;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/** Why something is to end. */
+enum krpc_cause
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    /** It is not. */
+    KRPC_CAUSE_NONE = 0,
+    /** The host cancelled it. */
+    KRPC_CAUSE_BY_HOST = 1,
+    /** Its deadline has passed. */
+    KRPC_CAUSE_DEADLINE = 2,
+    /** Its client or queue was closed. */
+    KRPC_CAUSE_CLOSED = 3,
+    /** Who waited for it has left. */
+    KRPC_CAUSE_CALLER_GONE = 4,
+    /** Its runtime was shut down. */
+    KRPC_CAUSE_SHUTDOWN = 5,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum krpc_cause krpc_cause;
+#else
+typedef int32_t krpc_cause;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
@@ -283,6 +314,29 @@ typedef int32_t krpc_metainfo_kind;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
+/** What an event is about. */
+enum krpc_event_kind
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    /** The queue was shut down, and nothing will come any more. Carries nothing. */
+    KRPC_EVENT_KIND_QUEUE_END = 0,
+    /** A call has ended: `reply`, or NULL if the operation's handle took it. */
+    KRPC_EVENT_KIND_CALL = 1,
+    /** A server has a request: `request`. */
+    KRPC_EVENT_KIND_REQUEST = 2,
+    /** A server asks something: `decision`. */
+    KRPC_EVENT_KIND_DECISION = 3,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum krpc_event_kind krpc_event_kind;
+#else
+typedef int32_t krpc_event_kind;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
 /** How a report is written. */
 enum krpc_report_format
 #if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
@@ -358,6 +412,24 @@ typedef struct krpc_client krpc_client;
 typedef struct krpc_client_options krpc_client_options;
 
 /**
+ * The frame of a piece of work: deadline, cancel and metainfo of the calls made in it, given to them as
+ * `parent` in their options. Shared by reference: each handle is freed by its owner, the work ends when
+ * it is cancelled or its deadline passes.
+ *
+ * From a request (`krpc_request_context`), where it ends when the caller is seen to leave, or made by
+ * `krpc_context_new`. Free it with `krpc_context_free`.
+ */
+typedef struct krpc_context krpc_context;
+
+/**
+ * A question that the host answers once, in time: whether a server may handle a request. Without an
+ * answer the default counts that was given with the hook.
+ *
+ * Free it with `krpc_decision_free` after answering; freeing it unanswered gives the default.
+ */
+typedef struct krpc_decision krpc_decision;
+
+/**
  * A failure: status, text, phase, peer, method, and what the peer said. Immutable.
  *
  * Owned by whoever received it through an `error` output; borrowed when it comes from a reply or from
@@ -388,6 +460,22 @@ typedef struct krpc_metainfo krpc_metainfo;
  * by threads and used with any client. Free it with `krpc_method_free`.
  */
 typedef struct krpc_method krpc_method;
+
+/**
+ * Something under way: a call started by `krpc_client_start`. It ends exactly once: with its result, by
+ * cancel, by deadline, by close of its client or queue, or with its runtime.
+ *
+ * Free it with `krpc_op_free`, at any time.
+ */
+typedef struct krpc_op krpc_op;
+
+/**
+ * A bounded queue of events: ends of calls, requests of servers, questions. Any number of threads may take
+ * from it; an event loop watches its descriptor.
+ *
+ * Shut it down with `krpc_queue_shutdown`, free it with `krpc_queue_free`.
+ */
+typedef struct krpc_queue krpc_queue;
 
 /**
  * Reads a message: one struct in Thrift Binary, in the order of its bytes.
@@ -499,6 +587,11 @@ typedef struct krpc_call_options {
     int64_t timeout_ms;
     /** Pairs that travel with the call, or NULL. Borrowed for the call. Carried by TTHeader only. */
     const krpc_metainfo *metainfo;
+    /**
+     * The work that the call is part of, or NULL: its end, deadline and pairs are the call's as well.
+     * Borrowed for the call.
+     */
+    const krpc_context *parent;
 } krpc_call_options;
 
 /**
@@ -530,6 +623,48 @@ typedef struct krpc_client_stats {
 } krpc_client_stats;
 
 /**
+ * Hears that a call has ended. Owns `reply`: free it. Runs on a thread of the runtime, one of a pool that
+ * only runs callbacks, where it may block; never twice, never at once for one operation.
+ */
+typedef void (*krpc_completion_fn)(void *user_data, krpc_reply *reply);
+
+/**
+ * Releases what the host lent: memory behind a message, or the state of a callback. Called exactly
+ * once, on any thread, with the `user_data` given beside it; also if the function it was given to
+ * fails. Nothing uses `user_data` afterwards. Must not block.
+ */
+typedef void (*krpc_destroy_fn)(void *user_data);
+
+/**
+ * How the host hears that an operation has ended: by callback (`fn`), by an event in a queue (`queue`), or
+ * only by asking its handle (neither). Sized struct: start from `KRPC_COMPLETION_INIT`.
+ */
+typedef struct krpc_completion {
+    /** `sizeof(krpc_completion)` as the caller was compiled. */
+    size_t struct_size;
+    /** Called with `user_data` and the reply; NULL for the other styles. */
+    krpc_completion_fn callback;
+    /** Given to `callback` and `destroy`. */
+    void *user_data;
+    /** Called once with `user_data` when nothing will use it any more; also if the start fails. Optional. */
+    krpc_destroy_fn destroy;
+    /** Receives an event; a place for it is reserved at the start. NULL for the other styles. */
+    krpc_queue *queue;
+    /** The host's word for the operation, in its event and for `krpc_queue_cancel`. */
+    uint64_t tag;
+} krpc_completion;
+
+/** One of many calls started together. Start from `KRPC_CALL_INIT`. */
+typedef struct krpc_call {
+    /** From `krpc_client_method`. */
+    const krpc_method *method;
+    /** The *args* struct, borrowed; NULL is an empty one. */
+    const krpc_message *request;
+    /** The host's word for the call, in its event and for `krpc_queue_cancel`. */
+    uint64_t tag;
+} krpc_call;
+
+/**
  * Takes a log line. `target`: the part of the library that speaks. `text`: UTF-8, without a final
  * newline. Both views are valid during the call only.
  *
@@ -541,13 +676,6 @@ typedef void (*krpc_log_fn)(void *user_data,
                             krpc_str target,
                             krpc_str text);
 
-/**
- * Releases what the host lent: memory behind a message, or the state of a callback. Called exactly
- * once, on any thread, with the `user_data` given beside it; also if the function it was given to
- * fails. Nothing uses `user_data` afterwards. Must not block.
- */
-typedef void (*krpc_destroy_fn)(void *user_data);
-
 /** A view of bytes. NULL with length 0 is legal. */
 typedef struct krpc_bytes {
     /** First byte; may be NULL if `len` is 0. */
@@ -555,6 +683,43 @@ typedef struct krpc_bytes {
     /** Length in bytes. */
     size_t len;
 } krpc_bytes;
+
+/**
+ * One event. It owns what it carries until `krpc_event_release`; set a pointer to NULL to keep what is
+ * behind it. New fields are only appended: pass `sizeof(krpc_event)` where asked for.
+ */
+typedef struct krpc_event {
+    /** A `krpc_event_kind`. */
+    int32_t kind;
+    /** How the operation ended; OK for other kinds. */
+    int32_t status;
+    /** The host's word for what it belongs to. */
+    uint64_t tag;
+    /** The reply of a call, or NULL. */
+    krpc_reply *reply;
+    /** The request of a server, or NULL. */
+    krpc_request *request;
+    /** The question of a server, or NULL. */
+    krpc_decision *decision;
+} krpc_event;
+
+/** What a queue has seen until now. Sized struct: start from `KRPC_QUEUE_STATS_INIT`. */
+typedef struct krpc_queue_stats {
+    /** `sizeof(krpc_queue_stats)` as the caller was compiled. */
+    size_t struct_size;
+    /** Places promised to operations under way. */
+    uint64_t reserved;
+    /** Events waiting to be taken. */
+    uint64_t queued;
+    /** Most events that ever waited at once. */
+    uint64_t max_depth;
+    /** Times that something found no room. */
+    uint64_t full;
+    /** Events dropped because their operation was freed. */
+    uint64_t stale;
+    /** Times that the descriptor was made readable. */
+    uint64_t wakes;
+} krpc_queue_stats;
 
 /**
  * Facts about a call that has ended. Sized struct: set `struct_size` (or use `KRPC_FACTS_INIT`) before
@@ -603,6 +768,13 @@ typedef struct krpc_stopped {
  * I/O thread, where it must not. It must not throw, longjmp or end the thread.
  */
 typedef void (*krpc_handler_fn)(void *user_data, krpc_request *request);
+
+/**
+ * Answers an access check at once: true allows the request; false refuses it with the reason that was set
+ * by `krpc_decision_reject`, or without one. `decision` is borrowed for the call. Runs on the I/O thread
+ * and must not block.
+ */
+typedef bool (*krpc_acl_fn)(void *user_data, const krpc_decision *decision);
 
 #ifdef __cplusplus
 extern "C" {
@@ -774,11 +946,195 @@ krpc_status krpc_client_options_set_max_frame_bytes(krpc_client_options *options
                                                     krpc_error **error);
 
 /**
+ * Chooses the runtime for calls started by `krpc_client_start`, kept alive by the client. Default: the
+ * shared one, made with the first such call. Blocking calls use none.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_status krpc_client_options_set_runtime(krpc_client_options *options,
+                                            const krpc_runtime *runtime,
+                                            krpc_error **error);
+
+/**
+ * Chooses whether the peer is told the call's timeout (TTHeader only), so that a server that follows it
+ * can give up in time. Default true, as Kitex's client does.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_status krpc_client_options_set_tell_timeout(krpc_client_options *options,
+                                                 bool tell,
+                                                 krpc_error **error);
+
+/**
  * Frees a builder that was not consumed. NULL is fine.
  *
  * Thread: any thread, once. Errors: none. Since: 0.1.
  */
 void krpc_client_options_free(krpc_client_options *options);
+
+/* ---- krpc_completion: how the host hears that an operation has ended, and calls that end that way  */
+
+/**
+ * Starts a call and returns at once.
+ *
+ * `method`, `request`, `options`: as in `krpc_client_call`; what is needed of them is retained or copied.
+ * `completion`: NULL to hear of the end by `op` only. `op` (optional): receives an owned operation; with
+ * NULL the call can be cancelled by queue and tag only.
+ * Returns OK if the call was started: then its completion is delivered exactly once, with whatever came of
+ * it. On an error nothing was started, nothing will be delivered, and `destroy` has run.
+ *
+ * The call runs on the client's runtime (`krpc_client_options_set_runtime`), by default the shared one.
+ *
+ * Thread: any thread. Errors: INVALID_ARGUMENT, CLOSED, QUEUE_FULL, OUT_OF_RESOURCES. Since: 0.1.
+ */
+krpc_status krpc_client_start(const krpc_client *client,
+                              const krpc_method *method,
+                              const krpc_message *request,
+                              const krpc_call_options *options,
+                              const krpc_completion *completion,
+                              krpc_op **op,
+                              krpc_error **error);
+
+/**
+ * Starts many calls that end as events of one queue, with one wake-up of the core for all.
+ *
+ * `calls`: `count` calls. `options`: for all of them, as in `krpc_client_call`. `queue`: receives an event
+ * for each. `started` (optional): receives how many were started, from the first: all, or as many as the
+ * queue had room for, or 0. Returns OK if all were started, QUEUE_FULL if only some; those that were end
+ * as usual, the others were not touched.
+ *
+ * Thread: any thread. Errors: INVALID_ARGUMENT, CLOSED, QUEUE_FULL, OUT_OF_RESOURCES. Since: 0.1.
+ */
+krpc_status krpc_client_start_many(const krpc_client *client,
+                                   const krpc_call *calls,
+                                   size_t count,
+                                   const krpc_call_options *options,
+                                   krpc_queue *queue,
+                                   size_t *started,
+                                   krpc_error **error);
+
+/* ---- krpc_context: what travels down from a call to the calls that are made for it ------- */
+
+/**
+ * A context of its own, or below another, whose end, deadline and pairs it inherits.
+ *
+ * `parent` (optional): borrowed for the call. `timeout_ms`: from now, in milliseconds; 0 or
+ * `KRPC_FOREVER`: no deadline but the parent's. `metainfo` (optional): pairs for the calls made in it,
+ * which win over the parent's; copied. Returns an owned context, or NULL and an error.
+ *
+ * Thread: any thread. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_context *krpc_context_new(const krpc_context *parent,
+                               int64_t timeout_ms,
+                               const krpc_metainfo *metainfo,
+                               krpc_error **error);
+
+/**
+ * The context of a request: it ends when the caller is seen to leave, has the request's metainfo, and the
+ * caller's timeout as deadline if the server follows it. May outlive the request. Returns an owned
+ * context, or NULL if `request` is.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+krpc_context *krpc_request_context(const krpc_request *request);
+
+/**
+ * Another reference to the same context, owned by the caller. NULL if `context` is NULL.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+krpc_context *krpc_context_retain(const krpc_context *context);
+
+/**
+ * Ends the work: calls made in it and in contexts below end as CANCELLED, or with their real result if
+ * that came first. Does nothing if it has ended.
+ *
+ * Thread: any thread. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_status krpc_context_cancel(const krpc_context *context);
+
+/**
+ * Why the work is to end; `KRPC_CAUSE_NONE` if it is not. Long handlers ask this from time to time.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+krpc_cause krpc_context_cause(const krpc_context *context);
+
+/**
+ * How long is left for the work, in milliseconds, rounded up; `KRPC_FOREVER` without a deadline.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+int64_t krpc_context_time_left_ms(const krpc_context *context);
+
+/**
+ * The pairs that calls made in the context take along; NULL only if `context` is. Borrowed from it.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+const krpc_metainfo *krpc_context_metainfo(const krpc_context *context);
+
+/**
+ * Frees a reference to a context. NULL is fine. The work goes on as long as others refer to it.
+ *
+ * Thread: any thread, once. Errors: none. Since: 0.1.
+ */
+void krpc_context_free(krpc_context *context);
+
+/* ---- krpc_decision: a question that the host answers once -------------------------------- */
+
+/**
+ * The service that would take the request. Borrowed from `decision`; empty if that is NULL.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+krpc_str krpc_decision_service(const krpc_decision *decision);
+
+/**
+ * The request's method. Borrowed from `decision`; empty if that is NULL.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+krpc_str krpc_decision_method(const krpc_decision *decision);
+
+/**
+ * The caller's address. Borrowed from `decision`; empty if that is NULL.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+krpc_str krpc_decision_peer(const krpc_decision *decision);
+
+/**
+ * The pairs that came with the request; NULL only if `decision` is. Borrowed from it.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+const krpc_metainfo *krpc_decision_metainfo(const krpc_decision *decision);
+
+/**
+ * Answers: handle the request. An inline handler runs on this thread then.
+ *
+ * Thread: any thread. Errors: INVALID_ARGUMENT; GONE if there was an answer, or the time was up.
+ * Since: 0.1.
+ */
+krpc_status krpc_decision_allow(const krpc_decision *decision);
+
+/**
+ * Answers: refuse the request. The caller is told "request forbidden: " and the reason.
+ *
+ * `reason`: for the caller, copied.
+ *
+ * Thread: any thread. Errors: INVALID_ARGUMENT; GONE if there was an answer, or the time was up.
+ * Since: 0.1.
+ */
+krpc_status krpc_decision_reject(const krpc_decision *decision, krpc_str reason);
+
+/**
+ * Frees a decision. NULL is fine. If it was not answered, the default counts.
+ *
+ * Thread: any thread, once. Errors: none. Since: 0.1.
+ */
+void krpc_decision_free(krpc_decision *decision);
 
 /* ---- krpc_error: a failure with all that is known about it ------------------------------- */
 
@@ -1121,6 +1477,148 @@ krpc_method *krpc_client_method(const krpc_client *client,
  */
 void krpc_method_free(krpc_method *method);
 
+/* ---- krpc_op: something under way that ends exactly once --------------------------------- */
+
+/**
+ * Asks for the end. The operation then ends as CANCELLED or with its real result, whichever comes first;
+ * its completion is delivered as usual. Does nothing once it has ended.
+ *
+ * Thread: any thread. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_status krpc_op_cancel(const krpc_op *op);
+
+/**
+ * Whether the operation has ended.
+ *
+ * Thread: any thread. Errors: none; false if `op` is NULL. Since: 0.1.
+ */
+bool krpc_op_is_done(const krpc_op *op);
+
+/**
+ * Waits for the end, whatever style of completion was chosen, and consumes nothing of it.
+ *
+ * `timeout_ms`: milliseconds; 0 looks without waiting, `KRPC_FOREVER` waits as long as it takes.
+ * Returns OK once the operation has ended, however it ended, and TIMEOUT if it has not.
+ *
+ * Thread: any thread that may block; WOULD_DEADLOCK on an I/O thread (inline handlers).
+ * Errors: INVALID_ARGUMENT, TIMEOUT, WOULD_DEADLOCK. Since: 0.1.
+ */
+krpc_status krpc_op_wait(const krpc_op *op, int64_t timeout_ms);
+
+/**
+ * The reply of a call that has ended, owned by the caller: for the first who asks, be it here or by
+ * taking the event. NULL before the end and afterwards.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+krpc_reply *krpc_op_take_reply(const krpc_op *op);
+
+/**
+ * Frees an operation. NULL is fine. One that is under way is cancelled and its completion dropped: no
+ * callback starts any more, its event is never taken, its place in the queue is returned, `destroy` runs.
+ * A callback or take that is already running may still finish. Never blocks.
+ *
+ * Thread: any thread, once. Errors: none. Since: 0.1.
+ */
+void krpc_op_free(krpc_op *op);
+
+/* ---- krpc_queue: a bounded queue of completions, requests and questions ------------------ */
+
+/**
+ * A queue.
+ *
+ * `capacity`: events that can be reserved and waiting together, 1 to 1,048,576. A call reserves its place
+ * when it starts, so that its completion never waits for room.
+ * Returns an owned queue, or NULL and an error.
+ *
+ * Thread: any thread. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_queue *krpc_queue_new(size_t capacity,
+                           krpc_error **error);
+
+/**
+ * A descriptor that is readable while there is something to take, for poll, epoll, asyncio, libuv: level-
+ * or edge-triggered. It belongs to the queue: do not read, write or close it. A take that empties the queue
+ * makes it silent.
+ *
+ * `fd`: receives the descriptor, -1 on an error.
+ *
+ * Thread: any thread. Errors: INVALID_ARGUMENT, OUT_OF_RESOURCES. Since: 0.1.
+ */
+krpc_status krpc_queue_fd(const krpc_queue *queue,
+                          int32_t *fd,
+                          krpc_error **error);
+
+/**
+ * Takes events, in the order in which they came.
+ *
+ * `events`: receives up to `capacity` events of `event_size` bytes each, `sizeof(krpc_event)`.
+ * `timeout_ms`: how long to wait for the first; 0 looks without waiting, `KRPC_FOREVER` waits as long as
+ * it takes. `count`: receives how many came, 0 if the time was up.
+ * After a shutdown, when everything was taken, the last event is `KRPC_EVENT_KIND_QUEUE_END`; every
+ * further take gives it again, at once.
+ *
+ * Thread: any thread; with a timeout, any that may block. Errors: INVALID_ARGUMENT, WOULD_DEADLOCK.
+ * Since: 0.1.
+ */
+krpc_status krpc_queue_take(const krpc_queue *queue,
+                            krpc_event *events,
+                            size_t event_size,
+                            size_t capacity,
+                            int64_t timeout_ms,
+                            size_t *count);
+
+/**
+ * Releases what an event carries and sets its pointers to NULL. NULL is fine. A request or question that
+ * was not answered is answered by that.
+ *
+ * Thread: any thread, once. Errors: none. Since: 0.1.
+ */
+void krpc_event_release(krpc_event *event);
+
+/**
+ * Releases many events with one call.
+ *
+ * `events`: `count` events of `event_size` bytes each.
+ *
+ * Thread: any thread, once. Errors: none. Since: 0.1.
+ */
+void krpc_event_release_many(krpc_event *events, size_t event_size, size_t count);
+
+/**
+ * Asks the operations with this tag to end: they are delivered as CANCELLED, or with their real result if
+ * that came first. Returns how many were asked.
+ *
+ * Thread: any thread. Errors: none; 0 if `queue` is NULL. Since: 0.1.
+ */
+size_t krpc_queue_cancel(const krpc_queue *queue,
+                         uint64_t tag);
+
+/**
+ * Ends a queue: nothing new is accepted, operations under way end as CLOSED or with their real result,
+ * what is there can still be taken, and then comes `KRPC_EVENT_KIND_QUEUE_END`. Calling it again does
+ * nothing.
+ *
+ * Thread: any thread. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_status krpc_queue_shutdown(const krpc_queue *queue);
+
+/**
+ * Reads the counters of a queue.
+ *
+ * `stats`: its `struct_size` must be set; the fields that it has room for are filled in.
+ *
+ * Thread: any thread. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_status krpc_queue_read_stats(const krpc_queue *queue, krpc_queue_stats *stats);
+
+/**
+ * Frees a queue. NULL is fine. What was not taken is released; operations under way end as CLOSED, unseen.
+ *
+ * Thread: any thread, once; not while another thread takes from it. Errors: none. Since: 0.1.
+ */
+void krpc_queue_free(krpc_queue *queue);
+
 /* ---- krpc_reader: reads a message in Thrift Binary, value by value ----------------------- */
 
 /**
@@ -1414,6 +1912,14 @@ krpc_str krpc_request_method(const krpc_request *request);
 krpc_str krpc_request_service(const krpc_request *request);
 
 /**
+ * The name that the caller gives itself (`krpc_client_options_set_caller`), for logs; empty if it gives
+ * none. Carried by TTHeader only. Borrowed from `request`.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+krpc_str krpc_request_caller(const krpc_request *request);
+
+/**
  * The caller's address, e.g. "127.0.0.1:40522", or "unix". Borrowed from `request`.
  *
  * Thread: any thread. Errors: none. Since: 0.1.
@@ -1426,6 +1932,28 @@ krpc_str krpc_request_peer(const krpc_request *request);
  * Thread: any thread. Errors: none. Since: 0.1.
  */
 bool krpc_request_is_oneway(const krpc_request *request);
+
+/**
+ * How long the caller waits, in milliseconds, as it told with the request; 0 if it did not. Counted from
+ * the caller's own start.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+int64_t krpc_request_caller_timeout_ms(const krpc_request *request);
+
+/**
+ * Whether the caller has been seen to leave: the work can stop, nobody waits for the answer.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+bool krpc_request_is_abandoned(const krpc_request *request);
+
+/**
+ * Whether the server is being stopped: an answer is still sent, but long work should end.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+bool krpc_request_is_stopping(const krpc_request *request);
 
 /**
  * The *args* struct; NULL only if `request` is. Borrowed from `request`; keep it longer with
@@ -1538,8 +2066,8 @@ krpc_runtime *krpc_runtime_new(const krpc_runtime_options *options,
 krpc_status krpc_runtime_shutdown(krpc_runtime *runtime, krpc_error **error);
 
 /**
- * Frees a runtime. NULL is fine. Its threads end now, as by `krpc_runtime_shutdown`, or with the last
- * server that uses it.
+ * Frees a runtime. NULL is fine. Its threads end now, or with the last server that uses it. Handlers
+ * that run are not waited for: their threads end with them. To wait, use `krpc_runtime_shutdown`.
  *
  * Thread: any thread, once. Errors: none. Since: 0.1.
  */
@@ -1552,8 +2080,8 @@ void krpc_runtime_free(krpc_runtime *runtime);
  *
  * `options`: always consumed, also on failure. Returns an owned server, or NULL and an error.
  *
- * Thread: any thread. Errors: INVALID_ARGUMENT, RESOLVE_FAILED, LISTEN_FAILED, OUT_OF_RESOURCES.
- * Since: 0.1.
+ * Thread: any thread. Errors: INVALID_ARGUMENT, CLOSED if the runtime was shut down, RESOLVE_FAILED,
+ * LISTEN_FAILED, OUT_OF_RESOURCES. Since: 0.1.
  */
 krpc_server *krpc_server_build(krpc_server_options *options,
                                krpc_error **error);
@@ -1646,6 +2174,46 @@ krpc_status krpc_server_options_set_catch_all(krpc_server_options *options,
                                               void *user_data,
                                               krpc_destroy_fn destroy,
                                               krpc_error **error);
+
+/**
+ * Asks a function before each request is handled.
+ *
+ * `check`: called with `user_data` and a question; it says yes, or no. `destroy` (optional): called once
+ * with `user_data` when the server is gone, also if this function fails.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_status krpc_server_options_set_acl(krpc_server_options *options,
+                                        krpc_acl_fn check,
+                                        void *user_data,
+                                        krpc_destroy_fn destroy,
+                                        krpc_error **error);
+
+/**
+ * Asks through a queue before each request is handled, as `KRPC_EVENT_KIND_DECISION`.
+ *
+ * `queue`: kept alive by the server. `tag`: the host's word for the questions. `timeout_ms`: how long the
+ * host has for an answer, at least 1. `allow_by_default`: what counts without an answer in time, and
+ * without room in the queue.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_status krpc_server_options_set_acl_queue(krpc_server_options *options,
+                                              const krpc_queue *queue,
+                                              uint64_t tag,
+                                              int64_t timeout_ms,
+                                              bool allow_by_default,
+                                              krpc_error **error);
+
+/**
+ * Makes the timeout that a caller tells the deadline of its request's context, so that calls made for it
+ * end in time. Default false, as in Kitex.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_status krpc_server_options_set_follow_caller_timeout(krpc_server_options *options,
+                                                          bool follow,
+                                                          krpc_error **error);
 
 /**
  * Serves only calls that name their service exactly, as Kitex's refuse option does. Default false.
@@ -1767,6 +2335,22 @@ krpc_status krpc_service_add_method(krpc_service *service,
                                     void *user_data,
                                     krpc_destroy_fn destroy,
                                     krpc_error **error);
+
+/**
+ * Adds a method whose requests go to a queue, as `KRPC_EVENT_KIND_REQUEST`. What finds no room there is
+ * answered "request over limit".
+ *
+ * `name`: as in the IDL; UTF-8, copied. `flags`: 0 or `KRPC_METHOD_FLAG_ONEWAY`. `queue`: kept alive by
+ * the service. `tag`: the host's word for the method, in its events.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_status krpc_service_add_queued_method(krpc_service *service,
+                                           krpc_str name,
+                                           uint32_t flags,
+                                           const krpc_queue *queue,
+                                           uint64_t tag,
+                                           krpc_error **error);
 
 /**
  * Frees a service that was not consumed, which calls the destroy functions of its methods. NULL is
@@ -2136,10 +2720,16 @@ static inline krpc_bytes krpc_view(const void *ptr, size_t len)
 #endif
 
 /** Initialiser of a `krpc_call_options`: its size, and the default in every field. */
-#define KRPC_CALL_OPTIONS_INIT {sizeof(krpc_call_options), 0, NULL}
+#define KRPC_CALL_OPTIONS_INIT {sizeof(krpc_call_options), 0, NULL, NULL}
 
 /** Initialiser of a `krpc_client_stats`: its size, and the default in every field. */
 #define KRPC_CLIENT_STATS_INIT {sizeof(krpc_client_stats), 0, 0, 0, 0}
+
+/** Initialiser of a `krpc_completion`: its size, and the default in every field. */
+#define KRPC_COMPLETION_INIT {sizeof(krpc_completion), NULL, NULL, NULL, NULL, 0}
+
+/** Initialiser of a `krpc_queue_stats`: its size, and the default in every field. */
+#define KRPC_QUEUE_STATS_INIT {sizeof(krpc_queue_stats), 0, 0, 0, 0, 0, 0}
 
 /** Initialiser of a `krpc_facts`: its size, and the default in every field. */
 #define KRPC_FACTS_INIT {sizeof(krpc_facts), 0, 0, 0, 0, 0}

@@ -10,6 +10,9 @@
 
 pub mod client;
 pub mod client_options;
+pub mod completion;
+pub mod context;
+pub mod decision;
 pub mod error;
 pub mod foreign;
 mod guard;
@@ -18,6 +21,8 @@ pub mod log;
 pub mod message;
 pub mod metainfo;
 pub mod method;
+pub mod op;
+pub mod queue;
 pub mod reader;
 pub mod reply;
 pub mod report;

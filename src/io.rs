@@ -1,6 +1,7 @@
 //! The only room with sockets, threads and a clock. Knows frames and connections, not services.
 
 pub mod addr;
+pub mod client;
 pub mod clock;
 pub mod listener;
 pub mod runtime;

@@ -1,7 +1,11 @@
 //! What a Rust user sees: clients that call methods, servers that answer them.
 
 pub mod call;
+pub mod context;
+pub mod event;
 pub mod server;
 
-pub use crate::io::Address;
 pub use crate::io::runtime::{Runtime, RuntimeOptions};
+pub use crate::io::thread::may_block;
+pub use crate::io::{Address, Bell};
+pub use context::{Context, ContextOptions};

@@ -61,6 +61,10 @@ error_table! {
     Gone = 105, "GONE", retryable: false;
     /// A blocking function was called on a thread that drives I/O.
     WouldDeadlock = 106, "WOULD_DEADLOCK", retryable: false;
+    /// A completion queue has no room; after some events were taken it may have.
+    QueueFull = 107, "QUEUE_FULL", retryable: true;
+    /// The handle was made before a fork and cannot be used in the child.
+    Forked = 108, "FORKED", retryable: false;
     /// An address could not be parsed or a host name could not be resolved.
     ResolveFailed = 201, "RESOLVE_FAILED", retryable: true;
     /// The client has no address to call.

@@ -1,9 +1,11 @@
 //! `krpc_client`: calls one destination.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::base::{Error, Message, Result};
+use crate::base::{Error, Message, Metainfo, Result};
 use crate::capi::client_options::{call_timeout, krpc_client_options};
+use crate::capi::context::{Framed, krpc_context};
 use crate::capi::error::krpc_error;
 use crate::capi::guard::{guard, guard_new, guard_or, put};
 use crate::capi::handle::{self, Opaque};
@@ -12,7 +14,7 @@ use crate::capi::metainfo::krpc_metainfo;
 use crate::capi::method::krpc_method;
 use crate::capi::reply::krpc_reply;
 use crate::capi::status::krpc_status;
-use crate::capi::types::{SizedStruct, krpc_str, read_sized};
+use crate::capi::types::{SizedStruct, krpc_str, read_sized, write_sized};
 use crate::observe::handles::Kind;
 use crate::rpc::call::{CallOptions, Client, Method, Reply};
 
@@ -39,15 +41,23 @@ pub struct krpc_call_options {
     pub timeout_ms: i64,
     /// Pairs that travel with the call, or NULL. Borrowed for the call. Carried by TTHeader only.
     pub metainfo: *const krpc_metainfo,
+    /// The work that the call is part of, or NULL: its end, deadline and pairs are the call's as well.
+    /// Borrowed for the call.
+    pub parent: *const krpc_context,
 }
 
 impl Default for krpc_call_options {
     fn default() -> krpc_call_options {
-        krpc_call_options { struct_size: 0, timeout_ms: 0, metainfo: std::ptr::null() }
+        krpc_call_options {
+            struct_size: 0,
+            timeout_ms: 0,
+            metainfo: std::ptr::null(),
+            parent: std::ptr::null(),
+        }
     }
 }
 
-// SAFETY: repr(C), `struct_size` first; integers and a pointer that is checked before use.
+// SAFETY: repr(C), `struct_size` first; integers and pointers that are checked before use.
 unsafe impl SizedStruct for krpc_call_options {}
 
 /// Makes a client.
@@ -172,7 +182,7 @@ pub unsafe extern "C" fn krpc_client_read_stats(
             idle: pool.idle,
         };
         // SAFETY: the host vouches for a struct of the size that it says.
-        unsafe { crate::capi::types::write_sized(stats, "stats", filled) }
+        unsafe { write_sized(stats, "stats", filled) }
     })
 }
 
@@ -194,23 +204,42 @@ unsafe fn call(
 ) -> Result<Reply> {
     // SAFETY: the host vouches for the handles; the clone keeps the client for the whole call.
     let client = Arc::clone(unsafe { handle::get(client, "client")? });
-    let empty;
-    let message: &Message = if request.is_null() {
-        empty = Message::empty_struct();
-        &empty
-    } else {
-        // SAFETY: as above.
-        unsafe { handle::get(request, "request")? }
-    };
-    // SAFETY: the host vouches for a struct of the size that it says.
-    let given = unsafe { read_sized(options, "options")? };
-    let metainfo = match given.metainfo.is_null() {
-        true => None,
-        // SAFETY: as above.
-        false => Some(unsafe { handle::get(given.metainfo, "options.metainfo")? }),
-    };
-    let timeout = call_timeout(given.timeout_ms, "options.timeout_ms")?;
-    Ok(client.call(method, message, &CallOptions { timeout, metainfo }))
+    // SAFETY: as above.
+    let (message, options) = unsafe { (request_of(request)?, options_of(options)?) };
+    Ok(client.call(method, &message, &options.as_call_options()))
+}
+
+/// The message behind a request; NULL is an empty struct.
+pub(super) unsafe fn request_of(request: *const krpc_message) -> Result<Message> {
+    // SAFETY: the host vouches for the handle.
+    let message = unsafe { handle::optional(request, "request")? };
+    Ok(message.cloned().unwrap_or_else(Message::empty_struct))
+}
+
+/// Call options as read and checked; borrows what the host lent.
+pub(super) struct Options<'a> {
+    timeout: Option<Duration>,
+    metainfo: Option<&'a Metainfo>,
+    parent: Option<&'a Framed>,
+}
+
+impl<'a> Options<'a> {
+    pub(super) fn as_call_options(&self) -> CallOptions<'a> {
+        let parent = self.parent.map(|parent| &parent.context);
+        CallOptions { timeout: self.timeout, metainfo: self.metainfo, parent }
+    }
+}
+
+pub(super) unsafe fn options_of<'a>(options: *const krpc_call_options) -> Result<Options<'a>> {
+    // SAFETY: the host vouches for a struct of the size that it says, and for the handles in it.
+    unsafe {
+        let given = read_sized(options, "options")?;
+        Ok(Options {
+            timeout: call_timeout(given.timeout_ms, "options.timeout_ms")?,
+            metainfo: handle::optional(given.metainfo, "options.metainfo")?,
+            parent: handle::optional(given.parent, "options.parent")?,
+        })
+    }
 }
 
 /// Gives the reply to the host, and its error to the status.

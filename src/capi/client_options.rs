@@ -1,11 +1,13 @@
 //! `krpc_client_options`: the builder of a client.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::{Error, Limits, Result};
 use crate::capi::error::krpc_error;
 use crate::capi::guard::{guard, guard_new, guard_or};
 use crate::capi::handle::{self, Opaque};
+use crate::capi::runtime::krpc_runtime;
 use crate::capi::status::krpc_status;
 use crate::capi::types::{KRPC_FOREVER, krpc_str};
 use crate::observe::handles::Kind;
@@ -186,6 +188,39 @@ pub unsafe extern "C" fn krpc_client_options_set_max_frame_bytes(
 ) -> krpc_status {
     change(options, error, |options| {
         options.pool.limits.frame_bytes = frame_bytes(bytes)?;
+        Ok(())
+    })
+}
+
+/// Chooses the runtime for calls started by `krpc_client_start`, kept alive by the client. Default: the
+/// shared one, made with the first such call. Blocking calls use none.
+///
+/// Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_client_options_set_runtime(
+    options: *mut krpc_client_options,
+    runtime: *const krpc_runtime,
+    error: *mut *mut krpc_error,
+) -> krpc_status {
+    change(options, error, |options| {
+        // SAFETY: the host vouches for the handle.
+        options.runtime = Some(Arc::clone(unsafe { handle::get(runtime, "runtime")? }));
+        Ok(())
+    })
+}
+
+/// Chooses whether the peer is told the call's timeout (TTHeader only), so that a server that follows it
+/// can give up in time. Default true, as Kitex's client does.
+///
+/// Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_client_options_set_tell_timeout(
+    options: *mut krpc_client_options,
+    tell: bool,
+    error: *mut *mut krpc_error,
+) -> krpc_status {
+    change(options, error, |options| {
+        options.tell_timeout = tell;
         Ok(())
     })
 }

@@ -85,6 +85,28 @@ pub(super) unsafe fn get_mut<'a, O: Opaque>(handle: *mut O, parameter: &str) -> 
     Ok(unsafe { &mut (*slot).value })
 }
 
+/// The value behind a handle that may be NULL.
+pub(super) unsafe fn optional<'a, O: Opaque>(
+    handle: *const O,
+    parameter: &str,
+) -> Result<Option<&'a O::Inner>> {
+    match handle.is_null() {
+        true => Ok(None),
+        // SAFETY: the caller vouches for the pointer.
+        false => unsafe { get(handle, parameter) }.map(Some),
+    }
+}
+
+/// The host's array; NULL with count 0 is an empty one.
+pub(super) unsafe fn slice<'a, T>(items: *const T, count: usize, parameter: &str) -> Result<&'a [T]> {
+    match (items.is_null(), count) {
+        (_, 0) => Ok(&[]),
+        (true, _) => Err(Error::invalid_argument(parameter, "is NULL but count is not 0")),
+        // SAFETY: not NULL, and the caller vouches for `count` items.
+        (false, _) => Ok(unsafe { std::slice::from_raw_parts(items, count) }),
+    }
+}
+
 /// Takes a value back from the host. The handle is gone, whatever happens next.
 pub(super) unsafe fn take<O: Opaque>(handle: *mut O, parameter: &str) -> Result<O::Inner> {
     // SAFETY: the caller vouches for the pointer.

@@ -32,6 +32,12 @@ pub(super) struct Asked {
     metainfo: Slot<Metainfo>,
 }
 
+impl Asked {
+    pub(super) fn request(&self) -> &Request {
+        &self.request
+    }
+}
+
 impl From<Request> for Asked {
     fn from(request: Request) -> Asked {
         let message = Slot::borrowed::<krpc_message>(request.message().clone());
@@ -59,6 +65,16 @@ pub unsafe extern "C" fn krpc_request_service(request: *const krpc_request) -> k
     guard_or(krpc_str::EMPTY, || unsafe { text(request, Request::service) })
 }
 
+/// The name that the caller gives itself (`krpc_client_options_set_caller`), for logs; empty if it gives
+/// none. Carried by TTHeader only. Borrowed from `request`.
+///
+/// Thread: any thread. Errors: none. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_request_caller(request: *const krpc_request) -> krpc_str {
+    // SAFETY: the host vouches for the handle.
+    guard_or(krpc_str::EMPTY, || unsafe { text(request, Request::caller) })
+}
+
 /// The caller's address, e.g. "127.0.0.1:40522", or "unix". Borrowed from `request`.
 ///
 /// Thread: any thread. Errors: none. Since: 0.1.
@@ -75,6 +91,37 @@ pub unsafe extern "C" fn krpc_request_peer(request: *const krpc_request) -> krpc
 pub unsafe extern "C" fn krpc_request_is_oneway(request: *const krpc_request) -> bool {
     // SAFETY: the host vouches for the handle.
     guard_or(false, || unsafe { asked(request) }.is_ok_and(|asked| asked.request.is_oneway()))
+}
+
+/// How long the caller waits, in milliseconds, as it told with the request; 0 if it did not. Counted from
+/// the caller's own start.
+///
+/// Thread: any thread. Errors: none. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_request_caller_timeout_ms(request: *const krpc_request) -> i64 {
+    guard_or(0, || {
+        // SAFETY: the host vouches for the handle.
+        let timeout = unsafe { asked(request) }.ok().and_then(|asked| asked.request.caller_timeout());
+        timeout.map_or(0, |timeout| timeout.as_millis().min(i64::MAX as u128) as i64)
+    })
+}
+
+/// Whether the caller has been seen to leave: the work can stop, nobody waits for the answer.
+///
+/// Thread: any thread. Errors: none. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_request_is_abandoned(request: *const krpc_request) -> bool {
+    // SAFETY: the host vouches for the handle.
+    guard_or(false, || unsafe { asked(request) }.is_ok_and(|asked| asked.request.is_abandoned()))
+}
+
+/// Whether the server is being stopped: an answer is still sent, but long work should end.
+///
+/// Thread: any thread. Errors: none. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_request_is_stopping(request: *const krpc_request) -> bool {
+    // SAFETY: the host vouches for the handle.
+    guard_or(false, || unsafe { asked(request) }.is_ok_and(|asked| asked.request.is_stopping()))
 }
 
 /// The *args* struct; NULL only if `request` is. Borrowed from `request`; keep it longer with
@@ -220,7 +267,7 @@ pub unsafe extern "C" fn krpc_request_free(request: *mut krpc_request) {
     guard_or((), || unsafe { handle::free(request) });
 }
 
-unsafe fn asked<'a>(request: *const krpc_request) -> Result<&'a Asked> {
+pub(super) unsafe fn asked<'a>(request: *const krpc_request) -> Result<&'a Asked> {
     // SAFETY: the host vouches for the handle.
     unsafe { handle::get(request, "request") }
 }

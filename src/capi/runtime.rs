@@ -85,8 +85,8 @@ pub unsafe extern "C" fn krpc_runtime_shutdown(
     })
 }
 
-/// Frees a runtime. NULL is fine. Its threads end now, as by `krpc_runtime_shutdown`, or with the last
-/// server that uses it.
+/// Frees a runtime. NULL is fine. Its threads end now, or with the last server that uses it. Handlers
+/// that run are not waited for: their threads end with them. To wait, use `krpc_runtime_shutdown`.
 ///
 /// Thread: any thread, once. Errors: none. Since: 0.1.
 #[unsafe(no_mangle)]

@@ -50,8 +50,8 @@ unsafe impl SizedStruct for krpc_stopped {}
 ///
 /// `options`: always consumed, also on failure. Returns an owned server, or NULL and an error.
 ///
-/// Thread: any thread. Errors: INVALID_ARGUMENT, RESOLVE_FAILED, LISTEN_FAILED, OUT_OF_RESOURCES.
-/// Since: 0.1.
+/// Thread: any thread. Errors: INVALID_ARGUMENT, CLOSED if the runtime was shut down, RESOLVE_FAILED,
+/// LISTEN_FAILED, OUT_OF_RESOURCES. Since: 0.1.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn krpc_server_build(
     options: *mut krpc_server_options,

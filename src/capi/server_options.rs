@@ -4,19 +4,23 @@ use std::ffi::c_void;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::base::Result;
+use bytes::Bytes;
+
+use crate::base::{Error, Result};
 use crate::capi::client_options::{duration, frame_bytes};
+use crate::capi::decision::krpc_decision;
 use crate::capi::error::krpc_error;
 use crate::capi::foreign::{UserData, krpc_destroy_fn};
 use crate::capi::guard::{guard, guard_or};
 use crate::capi::handle::{self, Opaque};
+use crate::capi::queue::krpc_queue;
 use crate::capi::runtime::krpc_runtime;
 use crate::capi::service::{HostHandler, krpc_handler_fn, krpc_service};
 use crate::capi::status::krpc_status;
 use crate::capi::types::krpc_str;
 use crate::observe::handles::Kind;
 use crate::rpc::Address;
-use crate::rpc::server::ServerOptions;
+use crate::rpc::server::{Acl, AclQuestion, ServerOptions, Verdict};
 
 /// Builder of a server. Consumed by `krpc_server_build`, also on failure; else free it with
 /// `krpc_server_options_free`.
@@ -100,6 +104,79 @@ pub unsafe extern "C" fn krpc_server_options_set_catch_all(
     let user_data = UserData::new(user_data, destroy);
     change(options, error, |options| {
         options.catch_all = Some(HostHandler::new(handler, user_data)?);
+        Ok(())
+    })
+}
+
+/// Answers an access check at once: true allows the request; false refuses it with the reason that was set
+/// by `krpc_decision_reject`, or without one. `decision` is borrowed for the call. Runs on the I/O thread
+/// and must not block.
+pub type krpc_acl_fn =
+    Option<unsafe extern "C" fn(user_data: *mut c_void, decision: *const krpc_decision) -> bool>;
+
+/// Asks a function before each request is handled.
+///
+/// `check`: called with `user_data` and a question; it says yes, or no. `destroy` (optional): called once
+/// with `user_data` when the server is gone, also if this function fails.
+///
+/// Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_server_options_set_acl(
+    options: *mut krpc_server_options,
+    check: krpc_acl_fn,
+    user_data: *mut c_void,
+    destroy: krpc_destroy_fn,
+    error: *mut *mut krpc_error,
+) -> krpc_status {
+    let user_data = UserData::new(user_data, destroy);
+    change(options, error, |options| {
+        let check = check.ok_or_else(|| Error::invalid_argument("check", "is NULL"))?;
+        options.acl = Some(Acl::Inline(Arc::new(move |question| ask_host(check, &user_data, question))));
+        Ok(())
+    })
+}
+
+/// Asks through a queue before each request is handled, as `KRPC_EVENT_KIND_DECISION`.
+///
+/// `queue`: kept alive by the server. `tag`: the host's word for the questions. `timeout_ms`: how long the
+/// host has for an answer, at least 1. `allow_by_default`: what counts without an answer in time, and
+/// without room in the queue.
+///
+/// Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_server_options_set_acl_queue(
+    options: *mut krpc_server_options,
+    queue: *const krpc_queue,
+    tag: u64,
+    timeout_ms: i64,
+    allow_by_default: bool,
+    error: *mut *mut krpc_error,
+) -> krpc_status {
+    change(options, error, |options| {
+        // SAFETY: the host vouches for the handle.
+        let queue = Arc::clone(unsafe { handle::get(queue, "queue")? }.queue());
+        let timeout = duration(timeout_ms, "timeout_ms")?;
+        let default = match allow_by_default {
+            true => Verdict::Allow,
+            false => Verdict::Reject(Bytes::from_static(b"no answer in time")),
+        };
+        options.acl = Some(Acl::Queued { queue, tag, timeout, default });
+        Ok(())
+    })
+}
+
+/// Makes the timeout that a caller tells the deadline of its request's context, so that calls made for it
+/// end in time. Default false, as in Kitex.
+///
+/// Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_server_options_set_follow_caller_timeout(
+    options: *mut krpc_server_options,
+    follow: bool,
+    error: *mut *mut krpc_error,
+) -> krpc_status {
+    change(options, error, |options| {
+        options.follow_caller_timeout = follow;
         Ok(())
     })
 }
@@ -250,6 +327,17 @@ fn change(
 ) -> krpc_status {
     // SAFETY: the host vouches for the handle and uses it from one thread at a time.
     guard(error, || apply(unsafe { handle::get_mut(options, "options")? }))
+}
+
+fn ask_host(
+    check: unsafe extern "C" fn(*mut c_void, *const krpc_decision) -> bool,
+    user_data: &UserData,
+    question: &AclQuestion,
+) -> Verdict {
+    krpc_decision::ask_inline(question, |decision| {
+        // SAFETY: the host's function, with what it gave beside it and a question that outlives the call.
+        unsafe { check(user_data.pointer(), decision) }
+    })
 }
 
 fn set_time(

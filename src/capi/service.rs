@@ -8,11 +8,12 @@ use crate::capi::error::krpc_error;
 use crate::capi::foreign::{UserData, krpc_destroy_fn};
 use crate::capi::guard::{guard, guard_new, guard_or};
 use crate::capi::handle::{self, Opaque};
+use crate::capi::queue::krpc_queue;
 use crate::capi::request::krpc_request;
 use crate::capi::status::krpc_status;
 use crate::capi::types::krpc_str;
 use crate::observe::handles::Kind;
-use crate::rpc::server::{Handler, MethodOptions, Request, Service};
+use crate::rpc::server::{Handler, MethodOptions, QueueHandler, Request, Service};
 
 /// A named set of methods with their handlers, on its way into a server. Consumed by
 /// `krpc_server_options_add_service`; else free it with `krpc_service_free`.
@@ -78,6 +79,33 @@ pub unsafe extern "C" fn krpc_service_add_method(
         // SAFETY: the host vouches for handle and view, and uses the handle from one thread at a time.
         let (service, name) = unsafe { (handle::get_mut(service, "service")?, name.text("name")?) };
         service.add_method(name, method_options(flags)?, handler)
+    })
+}
+
+/// Adds a method whose requests go to a queue, as `KRPC_EVENT_KIND_REQUEST`. What finds no room there is
+/// answered "request over limit".
+///
+/// `name`: as in the IDL; UTF-8, copied. `flags`: 0 or `KRPC_METHOD_FLAG_ONEWAY`. `queue`: kept alive by
+/// the service. `tag`: the host's word for the method, in its events.
+///
+/// Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_service_add_queued_method(
+    service: *mut krpc_service,
+    name: krpc_str,
+    flags: u32,
+    queue: *const krpc_queue,
+    tag: u64,
+    error: *mut *mut krpc_error,
+) -> krpc_status {
+    guard(error, || {
+        // SAFETY: the host vouches for handles and view, and uses the service from one thread at a time.
+        let (service, name) = unsafe { (handle::get_mut(service, "service")?, name.text("name")?) };
+        // SAFETY: as above.
+        let queue = Arc::clone(unsafe { handle::get(queue, "queue")? }.queue());
+        // Filling a queue does not block, so no other thread is needed.
+        let options = MethodOptions { inline: true, ..method_options(flags)? };
+        service.add_method(name, options, Arc::new(QueueHandler::new(queue, tag)))
     })
 }
 

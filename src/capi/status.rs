@@ -24,6 +24,10 @@ pub enum krpc_status {
     KRPC_STATUS_GONE = 105,
     /// A blocking function was called on a thread that drives I/O.
     KRPC_STATUS_WOULD_DEADLOCK = 106,
+    /// A completion queue has no room; after some events were taken it may have.
+    KRPC_STATUS_QUEUE_FULL = 107,
+    /// The handle was made before a fork and cannot be used in the child.
+    KRPC_STATUS_FORKED = 108,
     /// An address could not be parsed or a host name could not be resolved.
     KRPC_STATUS_RESOLVE_FAILED = 201,
     /// The client has no address to call.
@@ -93,6 +97,8 @@ impl From<Code> for krpc_status {
             Code::Closed => krpc_status::KRPC_STATUS_CLOSED,
             Code::Gone => krpc_status::KRPC_STATUS_GONE,
             Code::WouldDeadlock => krpc_status::KRPC_STATUS_WOULD_DEADLOCK,
+            Code::QueueFull => krpc_status::KRPC_STATUS_QUEUE_FULL,
+            Code::Forked => krpc_status::KRPC_STATUS_FORKED,
             Code::ResolveFailed => krpc_status::KRPC_STATUS_RESOLVE_FAILED,
             Code::NoAddress => krpc_status::KRPC_STATUS_NO_ADDRESS,
             Code::ConnectFailed => krpc_status::KRPC_STATUS_CONNECT_FAILED,

@@ -3,6 +3,7 @@
 //! Everybody else reaches it through a [`Responder`]. On each wake-up the task takes what was
 //! answered, decodes what has arrived, and lets everything leave in one vectored write.
 
+use std::fmt;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -59,7 +60,6 @@ pub struct Setup {
 }
 
 /// The one way to answer a request, from any thread. Dropping it unused answers with an exception.
-#[derive(Debug)]
 pub struct Responder {
     mailbox: Arc<Mailbox>,
     answered: bool,
@@ -77,9 +77,28 @@ impl Responder {
         &self.mailbox.peer
     }
 
-    /// Whether nobody waits for the answer any more.
+    /// Whether the caller has been seen to leave.
     pub fn is_gone(&self) -> bool {
-        self.mailbox.state.lock().gone
+        let mail = self.mailbox.state.lock();
+        mail.gone || mail.leaving
+    }
+
+    /// Whether the server is being stopped.
+    pub fn is_stopping(&self) -> bool {
+        self.mailbox.state.lock().order >= Order::Drain
+    }
+
+    /// What to do when the caller is seen to leave before it is answered; at once if it has left. There is
+    /// one such hook: a later one replaces it.
+    pub fn on_gone(&self, hook: GoneHook) {
+        let mut mail = self.mailbox.state.lock();
+        if mail.gone || mail.leaving {
+            drop(mail);
+            return hook();
+        }
+        let earlier = mail.on_gone.replace(hook);
+        drop(mail);
+        drop(earlier);
     }
 }
 
@@ -92,18 +111,24 @@ impl Drop for Responder {
     }
 }
 
+/// What runs when a caller leaves.
+pub type GoneHook = Box<dyn FnOnce() + Send>;
+
 /// Where others leave what the connection's task must see.
-#[derive(Debug)]
 pub struct Mailbox {
     peer: Arc<str>,
     state: Mutex<Mail>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Mail {
     reply: Option<Reply>,
     order: Order,
+    /// The connection has ended.
     gone: bool,
+    /// The peer has ended its side: an answer is still tried, but the caller has most likely left.
+    leaving: bool,
+    on_gone: Option<GoneHook>,
     waker: Option<Waker>,
     /// The task is running and will look again before it sleeps: no wake-up is needed.
     awake: bool,
@@ -121,6 +146,12 @@ pub enum Order {
     Abort,
 }
 
+impl fmt::Debug for Mailbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Mailbox({})", self.peer)
+    }
+}
+
 impl Mailbox {
     /// An empty mailbox of a connection from `peer`.
     pub fn new(peer: Arc<str>) -> Mailbox {
@@ -134,8 +165,22 @@ impl Mailbox {
                 .with_peer(&self.peer));
         }
         mail.reply = Some(reply);
+        let hook = mail.on_gone.take();
         wake(mail);
+        drop(hook);
         Ok(())
+    }
+
+    /// Notes that the peer has ended its side.
+    fn note_leaving(&self) {
+        let hook = {
+            let mut mail = self.state.lock();
+            mail.leaving = true;
+            mail.on_gone.take()
+        };
+        if let Some(hook) = hook {
+            hook();
+        }
     }
 
     /// Changes what the server wants of the connection.
@@ -290,6 +335,7 @@ impl ConnTask {
             Poll::Ready(Err(reason)) => Err(End::Lost(reason)),
             Poll::Ready(Ok(0)) => {
                 self.peer_ended = true;
+                self.mailbox.note_leaving();
                 Ok(true)
             }
             Poll::Ready(Ok(_)) => Ok(!self.proto.is_handling()),
@@ -367,11 +413,14 @@ impl ConnTask {
 
 impl Drop for ConnTask {
     fn drop(&mut self) {
-        let (reply, waker) = {
+        let (reply, waker, hook) = {
             let mut mail = self.mailbox.state.lock();
             mail.gone = true;
-            (mail.reply.take(), mail.waker.take())
+            (mail.reply.take(), mail.waker.take(), mail.on_gone.take())
         };
         drop((reply, waker));
+        if let Some(hook) = hook {
+            hook();
+        }
     }
 }

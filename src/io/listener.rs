@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
+use std::os::unix::fs::FileTypeExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -56,7 +57,6 @@ impl Listener {
         setup: &Setup,
         runtime: &Arc<Runtime>,
     ) -> Result<Listener> {
-        let sockets = addresses.iter().map(bind).collect::<Result<Vec<_>>>()?;
         let connections = Arc::new(Connections::new(max_connections));
         let mut listener = Listener {
             addresses: Vec::new(),
@@ -64,6 +64,12 @@ impl Listener {
             connections,
             unix_paths: Mutex::new(Vec::new()),
         };
+        let mut sockets = Vec::new();
+        for address in addresses {
+            sockets.push(bind(address)?);
+            // From here on the file is this listener's to remove, also if the next address fails.
+            listener.unix_paths.lock().extend(address.unix_path().map(PathBuf::from));
+        }
         for (socket, address) in sockets.into_iter().zip(addresses) {
             listener.open(socket, address, setup, runtime)?;
         }
@@ -80,10 +86,7 @@ impl Listener {
         let failed = |reason: io::Error| listen_error(address, &reason);
         let bound =
             match address {
-                Address::Unix(path) => {
-                    self.unix_paths.lock().push(path.clone());
-                    address.clone()
-                }
+                Address::Unix(_) => address.clone(),
                 _ => {
                     let local = socket.local_addr().map_err(failed)?;
                     Address::Ip(local.as_socket().ok_or_else(|| {
@@ -102,7 +105,7 @@ impl Listener {
             connections: Arc::clone(&self.connections),
         };
         let ticket = Ticket::accepting(&self.connections);
-        self.accepting.lock().push(shard.spawn(accept_all(socket, gate, ticket)).abort_handle());
+        self.accepting.lock().push(shard.spawn(accept_all(ticket, socket, gate)).abort_handle());
         setup.log.write(Level::Info, "server", format_args!("listening on {bound}"));
         self.addresses.push(bound);
         Ok(())
@@ -124,10 +127,13 @@ impl Listener {
         thread::may_block()?;
         let deadline = clock::now().checked_add(grace);
         self.close_sockets();
+        // Clients that are sent elsewhere dial anew at once: a socket that still listened would take their
+        // connections and then drop them with their requests.
+        self.connections.wait_until(deadline, |state| state.accepting == 0);
         let before = self.connections.order(Order::Drain);
-        self.connections.wait_empty(deadline);
+        self.connections.wait_until(deadline, Members::is_empty);
         let cut_off = self.connections.order(Order::Abort);
-        self.connections.wait_empty(clock::now().checked_add(ABORT_WAIT));
+        self.connections.wait_until(clock::now().checked_add(ABORT_WAIT), Members::is_empty);
         Ok(Stopped { finished: before.saturating_sub(cut_off), cut_off })
     }
 
@@ -154,8 +160,12 @@ fn bind(address: &Address) -> Result<Socket> {
     if let Address::Unix(path) = address {
         let socket = Socket::new(Domain::UNIX, Type::STREAM.cloexec(), None).map_err(failed)?;
         let target = SockAddr::unix(path).map_err(failed)?;
-        // A path that nobody listens on is left over from a process that died.
-        if path.exists() && socket.connect(&target).is_err() {
+        // A socket that nobody listens on is left over from a process that died. Anything else that is
+        // there, or a listener that is merely busy, stays.
+        socket.set_nonblocking(true).map_err(failed)?;
+        let is_socket = std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
+        let refused = |reason: io::Error| reason.kind() == io::ErrorKind::ConnectionRefused;
+        if is_socket && socket.connect(&target).is_err_and(refused) {
             let _ = std::fs::remove_file(path);
         }
         let socket = Socket::new(Domain::UNIX, Type::STREAM.cloexec(), None).map_err(failed)?;
@@ -217,7 +227,8 @@ struct Gate {
     connections: Arc<Connections>,
 }
 
-async fn accept_all(acceptor: Acceptor, gate: Gate, _ticket: Ticket) {
+/// Accepts until it is dropped. The ticket stands first so that it goes last, after the socket.
+async fn accept_all(_ticket: Ticket, acceptor: Acceptor, gate: Gate) {
     loop {
         match acceptor.accept().await {
             Ok((transport, peer)) => gate.admit(transport, peer),
@@ -291,7 +302,8 @@ impl Detached {
 struct Connections {
     max: usize,
     state: Mutex<Members>,
-    emptied: Condvar,
+    /// The last accept loop, or the last of all, has gone.
+    left: Condvar,
 }
 
 #[derive(Debug, Default)]
@@ -304,9 +316,15 @@ struct Members {
     order: Order,
 }
 
+impl Members {
+    fn is_empty(&self) -> bool {
+        self.open.is_empty() && self.accepting == 0
+    }
+}
+
 impl Connections {
     fn new(max: usize) -> Connections {
-        Connections { max, state: Mutex::default(), emptied: Condvar::new() }
+        Connections { max, state: Mutex::default(), left: Condvar::new() }
     }
 
     /// Gives an order to all, and returns how many there are.
@@ -320,13 +338,13 @@ impl Connections {
         open.len()
     }
 
-    fn wait_empty(&self, deadline: Option<Instant>) {
+    fn wait_until(&self, deadline: Option<Instant>, reached: impl Fn(&Members) -> bool) {
         let mut state = self.state.lock();
-        while !(state.open.is_empty() && state.accepting == 0) {
+        while !reached(&state) {
             let timed_out = match deadline {
-                Some(deadline) => self.emptied.wait_until(&mut state, deadline).timed_out(),
+                Some(deadline) => self.left.wait_until(&mut state, deadline).timed_out(),
                 None => {
-                    self.emptied.wait(&mut state);
+                    self.left.wait(&mut state);
                     false
                 }
             };
@@ -371,8 +389,9 @@ impl Drop for Ticket {
             Some(id) => drop(state.open.remove(&id)),
             None => state.accepting -= 1,
         }
-        if state.open.is_empty() && state.accepting == 0 {
-            self.connections.emptied.notify_all();
+        let last_accepting = self.member.is_none() && state.accepting == 0;
+        if last_accepting || state.is_empty() {
+            self.connections.left.notify_all();
         }
     }
 }

@@ -1,17 +1,23 @@
 //! A runtime: shards that drive sockets, and workers that run handlers.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::Notify;
 
 use crate::base::log::{self, Level, Log};
 use crate::base::{Code, Error, Result};
 use crate::io::thread::{self, Role};
+use crate::io::timer;
 use crate::io::workers::Workers;
+
+/// Host names resolved at once per shard.
+const RESOLVER_THREADS: usize = 4;
 
 /// How many threads a runtime may have.
 #[derive(Clone, Debug)]
@@ -30,13 +36,18 @@ impl Default for RuntimeOptions {
     }
 }
 
-/// Threads named `krpc-io-N` and `krpc-work-N`. They are gone after [`Runtime::shutdown`], which
-/// dropping the last reference does.
+/// How long dropping a runtime waits for handlers that are just about to return.
+const PARTING_WAIT: Duration = Duration::from_millis(100);
+
+/// Threads named `krpc-io-N` and `krpc-work-N`. They are gone after [`Runtime::shutdown`]. Dropping
+/// the last reference does the same, but handlers that still run are left behind, with their threads.
 #[derive(Debug)]
 pub struct Runtime {
     shards: Vec<Shard>,
     workers: Workers,
+    callbacks: Arc<Workers>,
     next: AtomicUsize,
+    ended: AtomicBool,
     log: Log,
 }
 
@@ -56,8 +67,10 @@ impl Runtime {
         options.log.write(Level::Info, "runtime", format_args!("started with {count} I/O thread(s)"));
         Ok(Arc::new(Runtime {
             shards,
-            workers: Workers::new(options.worker_threads, options.log.clone()),
+            workers: Workers::new("krpc-work-", options.worker_threads, options.log.clone()),
+            callbacks: Arc::new(Workers::new("krpc-work-c", options.worker_threads, options.log.clone())),
             next: AtomicUsize::new(0),
+            ended: AtomicBool::new(false),
             log: options.log.clone(),
         }))
     }
@@ -80,6 +93,16 @@ impl Runtime {
         &self.workers
     }
 
+    /// The threads that run completion callbacks, apart from handlers: one kind can't starve the other.
+    pub fn callbacks(&self) -> &Arc<Workers> {
+        &self.callbacks
+    }
+
+    /// Runs something on a shard after a time. It must not block; if the runtime ends first, it is dropped.
+    pub fn after(&self, time: Duration, run: impl FnOnce() + Send + 'static) {
+        self.shard(self.next_shard()).spawn(timer::after(time, run));
+    }
+
     /// Where lines go.
     pub fn log(&self) -> &Log {
         &self.log
@@ -99,12 +122,18 @@ impl Runtime {
     /// thread of the core. Calling it again does nothing.
     pub fn shutdown(&self) -> Result<()> {
         thread::on_host_thread()?;
-        self.end();
+        self.end(None);
         Ok(())
     }
 
-    /// The same, but on a thread of the core it waits for nothing.
-    fn end(&self) {
+    /// Whether it has been shut down: nothing can be started on it.
+    pub fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+    }
+
+    /// Ends all threads. Waits for handlers as long as `patience`; on a thread of the core for nothing.
+    fn end(&self, patience: Option<Duration>) {
+        self.ended.store(true, Ordering::Release);
         for shard in &self.shards {
             shard.stop.notify_one();
         }
@@ -115,29 +144,74 @@ impl Runtime {
                 let _ = thread.join();
             }
         }
-        self.workers.close();
+        self.workers.close(patience);
+        self.callbacks.close(patience);
     }
 }
 
 impl Drop for Runtime {
     fn drop(&mut self) {
-        self.end();
+        // Not for ever: a handler may wait for what its host does only after this.
+        self.end(Some(PARTING_WAIT));
         self.log.write(Level::Info, "runtime", format_args!("ended"));
     }
 }
 
 impl Shard {
+    /// The executor is made on the thread that runs it, so that nothing of it is left in the host's.
     fn start(index: usize) -> Result<Shard> {
-        let executor = Builder::new_current_thread().enable_io().enable_time().build();
-        let executor = executor
-            .map_err(|reason| Error::new(Code::OutOfResources, format!("no event loop: {reason}")))?;
-        let handle = executor.handle().clone();
         let stop = Arc::new(Notify::new());
         let stopped = Arc::clone(&stop);
+        let place = Arc::new(Place::default());
+        let made = Arc::clone(&place);
         let thread = thread::spawn(format!("krpc-io-{index}"), Role::Io, move || {
-            executor.block_on(stopped.notified());
-            // Dropping the executor drops its tasks, which ends their connections.
+            // tokio resolves host names on threads of its own, which are ours as well.
+            let executor = Builder::new_current_thread()
+                .enable_io()
+                .enable_time()
+                .max_blocking_threads(RESOLVER_THREADS)
+                .thread_name("krpc-resolve")
+                .on_thread_start(crate::io::sys::block_host_signals)
+                .build();
+            match executor {
+                Ok(executor) => {
+                    made.put(Ok(executor.handle().clone()));
+                    drop(made);
+                    executor.block_on(stopped.notified());
+                    // Its tasks are dropped, which ends their connections. A name server that does not
+                    // answer holds nothing up.
+                    executor.shutdown_background();
+                }
+                Err(reason) => made.put(Err(reason)),
+            }
         })?;
+        let handle = place
+            .take()
+            .map_err(|reason| Error::new(Code::OutOfResources, format!("no event loop: {reason}")))?;
         Ok(Shard { handle, stop, thread: Mutex::new(Some(thread)) })
+    }
+}
+
+/// Where a new thread leaves its executor.
+#[derive(Debug, Default)]
+struct Place {
+    made: Mutex<Option<io::Result<Handle>>>,
+    filled: Condvar,
+}
+
+impl Place {
+    fn put(&self, made: io::Result<Handle>) {
+        *self.made.lock() = Some(made);
+        self.filled.notify_one();
+    }
+
+    fn take(&self) -> io::Result<Handle> {
+        let mut made = self.made.lock();
+        loop {
+            match made.take() {
+                Some(made) => return made,
+                None => self.filled.wait(&mut made),
+            }
+        }
     }
 }

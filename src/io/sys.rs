@@ -52,7 +52,7 @@ pub enum Interest {
 /// the host ends the wait with [`io::ErrorKind::Interrupted`].
 pub fn wait(
     socket: BorrowedFd<'_>,
-    bell: BorrowedFd<'_>,
+    bells: [Option<&Bell>; 2],
     interest: Interest,
     timeout: Option<Duration>,
 ) -> io::Result<Ready> {
@@ -60,14 +60,17 @@ pub fn wait(
         Interest::Read => libc::POLLIN,
         Interest::Write => libc::POLLOUT,
     };
+    // The system passes over negative descriptors.
+    let bell = |bell: Option<&Bell>| bell.map_or(-1, |bell| bell.0.as_raw_fd());
     let mut fds = [
         libc::pollfd { fd: socket.as_raw_fd(), events, revents: 0 },
-        libc::pollfd { fd: bell.as_raw_fd(), events: libc::POLLIN, revents: 0 },
+        libc::pollfd { fd: bell(bells[0]), events: libc::POLLIN, revents: 0 },
+        libc::pollfd { fd: bell(bells[1]), events: libc::POLLIN, revents: 0 },
     ];
     let timeout = timeout.map(timespec);
     let timeout = timeout.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
-    // SAFETY: two valid entries, a timeout that is null or lives through the call, no signal mask.
-    match unsafe { libc::ppoll(fds.as_mut_ptr(), 2, timeout, std::ptr::null()) } {
+    // SAFETY: valid entries, a timeout that is null or lives through the call, no signal mask.
+    match unsafe { libc::ppoll(fds.as_mut_ptr(), fds.len() as libc::nfds_t, timeout, std::ptr::null()) } {
         0 => Ok(Ready::TimedOut),
         -1 => Err(io::Error::last_os_error()),
         _ if fds[0].revents != 0 => Ok(Ready::Socket),
@@ -81,7 +84,7 @@ fn timespec(duration: Duration) -> libc::timespec {
     libc::timespec { tv_sec: seconds as libc::time_t, tv_nsec: duration.subsec_nanos() as libc::c_long }
 }
 
-/// A bell that, once rung, wakes everybody who waits with it, now and later.
+/// A bell that, once rung, wakes everybody who waits with it, until it is silenced.
 #[derive(Debug)]
 pub struct Bell(OwnedFd);
 
@@ -97,14 +100,33 @@ impl Bell {
         Ok(Bell(unsafe { OwnedFd::from_raw_fd(fd) }))
     }
 
-    /// Rings it, for good.
+    /// Rings it.
     pub fn ring(&self) {
         let one = 1u64;
         // SAFETY: eight readable bytes. The only failure is a full counter: it rings already.
         unsafe { libc::write(self.0.as_raw_fd(), std::ptr::from_ref(&one).cast(), 8) };
     }
 
-    /// The descriptor to wait with.
+    /// Silences it.
+    pub fn silence(&self) {
+        let mut count = 0u64;
+        // SAFETY: eight writable bytes. The only failure is a silent bell.
+        unsafe { libc::read(self.0.as_raw_fd(), std::ptr::from_mut(&mut count).cast(), 8) };
+    }
+
+    /// Whether it rings now.
+    pub fn is_ringing(&self) -> bool {
+        let mut fd = libc::pollfd { fd: self.0.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+        // SAFETY: one valid entry; a timeout of 0 only looks.
+        unsafe { libc::poll(&raw mut fd, 1, 0) == 1 }
+    }
+
+    /// The descriptor's number, for hosts.
+    pub fn number(&self) -> i32 {
+        self.0.as_raw_fd()
+    }
+
+    /// The descriptor to wait with: readable while it rings.
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }

@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::time::Sleep;
 
@@ -29,4 +29,10 @@ impl LazyTimer {
         }
         false
     }
+}
+
+/// Runs something later.
+pub async fn after(time: Duration, run: impl FnOnce()) {
+    tokio::time::sleep(time).await;
+    run();
 }

@@ -39,6 +39,10 @@ kinds! {
     Service = "service",
     Server = "server",
     Request = "request",
+    Context = "context",
+    Op = "op",
+    Queue = "queue",
+    Decision = "decision",
 }
 
 struct Count {

@@ -35,6 +35,20 @@ pub enum Cause {
     Shutdown,
 }
 
+impl Cause {
+    /// The error of what ends for this cause.
+    pub fn error(self) -> Error {
+        let (code, text) = match self {
+            Cause::ByHost => (Code::Cancelled, "cancelled"),
+            Cause::Deadline => (Code::Timeout, "the deadline of the work it was part of has passed"),
+            Cause::Closed => (Code::Closed, "its client or queue was closed"),
+            Cause::CallerGone => (Code::Cancelled, "nobody waits for it any more"),
+            Cause::Shutdown => (Code::Closed, "its runtime was shut down"),
+        };
+        Error::new(code, text)
+    }
+}
+
 /// Something that can be asked to end. An object that closes keeps `Weak<dyn Cancel>` of what is under way.
 pub trait Cancel: Send + Sync {
     /// Asks for the end; the first cause counts. Does nothing once the end has come.

@@ -3,7 +3,9 @@
 mod client;
 mod method;
 mod reply;
+mod start;
 
 pub use client::{CallOptions, Client, ClientOptions, Transport};
 pub use method::Method;
 pub use reply::{Facts, Reply};
+pub use start::{Callbacks, Start};

@@ -1,6 +1,8 @@
 //! Serving: a [`Server`] with [`Service`]s, whose handlers answer [`Request`]s.
 
+mod acl;
 mod dispatch;
+mod queued;
 mod request;
 mod router;
 mod service;
@@ -8,7 +10,7 @@ mod service;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::base::{Error, Limits, Result};
+use crate::base::{Code, Error, Limits, Result};
 use crate::io::listener::{Listener, Stopped};
 use crate::io::runtime::Runtime;
 use crate::io::{Address, Setup};
@@ -16,6 +18,8 @@ use crate::proto::pingpong::Timeouts;
 use crate::rpc::server::dispatch::Dispatcher;
 use crate::rpc::server::router::Router;
 
+pub use acl::{Acl, AclCheck, AclDecision, AclQuestion, InlineAnswer, Verdict};
+pub use queued::QueueHandler;
 pub use request::Request;
 pub use service::{Handler, MethodOptions, Service};
 
@@ -27,6 +31,11 @@ pub struct ServerOptions {
     pub services: Vec<Service>,
     /// Takes calls that no service takes (ttheader.md §8, row 7).
     pub catch_all: Option<Arc<dyn Handler>>,
+    /// Asked before each request is handled.
+    pub acl: Option<Acl>,
+    /// Whether the timeout that a caller tells (ttheader.md §2.1, key 12) becomes the deadline of its
+    /// request's context, as Kitex's `WithEnableContextTimeout`. Default false.
+    pub follow_caller_timeout: bool,
     /// Serve only calls that name their service exactly (row 1). Default false.
     pub require_service_name: bool,
     /// Connections open at once; more are closed at accept. Default 100,000.
@@ -47,6 +56,8 @@ impl Default for ServerOptions {
             addresses: Vec::new(),
             services: Vec::new(),
             catch_all: None,
+            acl: None,
+            follow_caller_timeout: false,
             require_service_name: false,
             max_connections: 100_000,
             max_in_flight: 10_000,
@@ -73,7 +84,15 @@ impl Server {
         }
         let router = Router::new(options.services, options.catch_all, options.require_service_name)?;
         let runtime = options.runtime.map_or_else(Runtime::shared, Ok)?;
-        let dispatcher = Arc::new(Dispatcher::new(router, options.max_in_flight, &runtime));
+        if runtime.has_ended() {
+            return Err(Error::new(Code::Closed, "the runtime was shut down"));
+        }
+        let terms = dispatch::Terms {
+            acl: options.acl,
+            follow_caller_timeout: options.follow_caller_timeout,
+            max_in_flight: options.max_in_flight,
+        };
+        let dispatcher = Arc::new(Dispatcher::new(router, terms, &runtime));
         let setup = Setup {
             dispatch: dispatcher.clone(),
             limits: options.limits,

@@ -24,7 +24,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("op", &["observe"]),
     ("io", &["proto", "wire", "observe", "op"]),
     ("discover", &["io"]),
-    ("rpc", &["io", "policy", "proto", "wire", "codec", "idl", "discover", "observe"]),
+    ("rpc", &["io", "op", "policy", "proto", "wire", "codec", "idl", "discover", "observe"]),
     ("gateway", &["rpc", "codec", "idl", "wire", "io"]),
     ("capi", &["rpc", "op", "codec", "idl", "observe"]),
 ];

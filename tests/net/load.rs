@@ -1,8 +1,11 @@
 //! Many callers at once: each answer must belong to its question.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
-use krpc::rpc::call::{CallOptions, Client};
+use krpc::base::Code;
+use krpc::rpc::call::{CallOptions, Client, Transport};
 use krpc::rpc::server::ServerOptions;
 use krpc::rpc::{Runtime, RuntimeOptions};
 
@@ -59,4 +62,44 @@ fn connections_spread_over_several_shards() {
         drop(server);
     }
     runtime.shutdown().unwrap();
+}
+
+/// Calls without a pause until nobody listens any more, and returns how many calls were lost on the way.
+fn push(client: &Client, answered: &AtomicUsize) -> usize {
+    let mut lost = 0;
+    loop {
+        let reply = client.call(&echo(), &body(b"x"), &CallOptions::default());
+        match reply.error().map(|error| error.code()) {
+            None => answered.fetch_add(1, Ordering::Relaxed),
+            Some(Code::ConnectFailed) => return lost,
+            Some(Code::ConnectionLost) => {
+                lost += 1;
+                continue;
+            }
+            Some(_) => panic!("{:?}", reply.error()),
+        };
+    }
+}
+
+#[test]
+fn a_graceful_stop_ends_soon_though_callers_never_pause() {
+    const CALLERS: usize = 16;
+    for transport in TRANSPORTS {
+        let server = echo_server("127.0.0.1:0", true);
+        let client = client(&server, transport);
+        let answered = AtomicUsize::new(0);
+        let lost: usize = std::thread::scope(|scope| {
+            let callers: Vec<_> = (0..CALLERS).map(|_| scope.spawn(|| push(&client, &answered))).collect();
+            while answered.load(Ordering::Relaxed) < 50 * CALLERS {
+                std::thread::yield_now();
+            }
+            let begin = Instant::now();
+            assert_eq!(server.stop(Duration::from_secs(60)).unwrap().cut_off, 0, "{transport:?}");
+            assert!(begin.elapsed() < Duration::from_secs(20), "{transport:?}: {:?}", begin.elapsed());
+            callers.into_iter().map(|caller| caller.join().unwrap()).sum()
+        });
+        // Without a header nothing tells a client, so a request may meet the end of its connection.
+        let most = if matches!(transport, Transport::Framed | Transport::Buffered) { CALLERS } else { 0 };
+        assert!(lost <= most, "{transport:?}: {lost} calls lost");
+    }
 }

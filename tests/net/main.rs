@@ -2,6 +2,7 @@
 
 mod hostile;
 mod load;
+mod started;
 mod support;
 
 use std::sync::Arc;
@@ -108,6 +109,28 @@ fn metainfo_goes_there_and_back() {
     let options = CallOptions { metainfo: Some(&metainfo), ..CallOptions::default() };
     let reply = client(&server, Transport::Ttheader).call(&echo(), &body(b"x"), &options);
     assert_eq!(reply.metainfo().get(MetainfoKind::Backward, b"seen").unwrap(), "v");
+}
+
+#[test]
+fn a_handler_sees_the_callers_name_if_a_header_carries_it() {
+    let mut service = Service::new("Echo").unwrap();
+    let handler = |mut request: Request| {
+        let name = body(request.caller());
+        request.reply(name).unwrap();
+    };
+    service.add_method("Echo", MethodOptions::default(), Arc::new(handler)).unwrap();
+    let server = start("127.0.0.1:0", vec![service]);
+    for transport in TRANSPORTS {
+        let has_header = matches!(transport, Transport::Ttheader | Transport::TtheaderFramed);
+        for name in ["", "me"] {
+            let mut options = client_options(&server, transport);
+            options.caller = name.to_owned();
+            let client = krpc::rpc::call::Client::new(options).unwrap();
+            let reply = client.call(&echo(), &body(b"x"), &CallOptions::default());
+            let expected = body(if has_header { name.as_bytes() } else { b"" });
+            assert_eq!(reply.message(), Some(&expected), "{transport:?}");
+        }
+    }
 }
 
 #[test]

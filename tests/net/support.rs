@@ -100,8 +100,12 @@ impl Gate {
     }
 
     pub fn wait_for_entry(&self) {
+        self.wait_for_entries(1);
+    }
+
+    pub fn wait_for_entries(&self, count: usize) {
         let mut state = self.state.lock();
-        self.changed.wait_while(&mut state, |state| state.0 == 0);
+        self.changed.wait_while(&mut state, |state| state.0 < count);
     }
 
     fn pass(&self) {

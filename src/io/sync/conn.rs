@@ -7,10 +7,12 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use crate::base::{Code, Error, Limits, Metainfo, Phase, Result};
+use crate::base::{Code, Error, Limits, Phase, Result};
 use crate::io::addr::Address;
 use crate::io::clock;
 use crate::io::sys::{self, Bell, Interest, Ready};
+use crate::io::transport::connect_error;
+use crate::op::operation::Cause;
 use crate::proto::pingpong::{ClientConn, Request, Response};
 use crate::wire::outbuf::OutBuf;
 
@@ -25,6 +27,14 @@ const MAX_READ_BYTES: usize = 256 << 10;
 
 /// A buffer that grew beyond this is given back when its connection goes idle.
 const KEPT_BUFFER_BYTES: usize = 64 << 10;
+
+/// What may end a call early.
+pub struct Interrupt<'a> {
+    /// Rings when the client is closed and calls are cut off.
+    pub client: &'a Bell,
+    /// Rings when this call is to end, and says why. It may ring late, for a call before.
+    pub call: Option<(&'a Bell, &'a dyn Fn() -> Option<Error>)>,
+}
 
 /// A connection in the hands of one thread.
 #[derive(Debug)]
@@ -46,7 +56,7 @@ impl Conn {
                 Err(reason) => failure = Some(reason),
             }
         }
-        Err(connect_error(failure, timeout).with_peer(address))
+        Err(explain(failure, timeout).with_peer(address))
     }
 
     fn over(socket: Socket, limits: Limits) -> Conn {
@@ -59,7 +69,7 @@ impl Conn {
         &mut self,
         request: &Request<'_>,
         method: &Bytes,
-        bell: &Bell,
+        interrupt: &Interrupt<'_>,
     ) -> std::result::Result<usize, (Error, Sent)> {
         self.proto.send(&mut self.output, request, method).map_err(|error| (error, Sent::Maybe))?;
         let size = self.output.len();
@@ -67,7 +77,7 @@ impl Conn {
             match self.write_once() {
                 Ok(()) => {}
                 Err(reason) if reason.kind() == io::ErrorKind::WouldBlock => {
-                    self.wait(Interest::Write, bell).map_err(|error| (error, Sent::Maybe))?;
+                    self.wait(Interest::Write, interrupt).map_err(|error| (error, Sent::Maybe))?;
                 }
                 Err(reason) if reason.kind() == io::ErrorKind::Interrupted => {}
                 Err(reason) => {
@@ -90,16 +100,10 @@ impl Conn {
         Ok(())
     }
 
-    /// The end of a oneway call. Kitex's server reads what arrived before the end of a connection, and
-    /// closing with nothing unread sends no reset, so there is nothing to wait for.
-    pub fn finish_oneway(&self) -> Response {
-        Response { message: None, metainfo: Metainfo::new(), error: None, wire_bytes: 0 }
-    }
-
     /// Waits for the reply, until the deadline or the bell.
-    pub fn receive(&mut self, bell: &Bell) -> Result<Response> {
+    pub fn receive(&mut self, interrupt: &Interrupt<'_>) -> Result<Response> {
         loop {
-            self.wait(Interest::Read, bell)?;
+            self.wait(Interest::Read, interrupt)?;
             match self.read_once() {
                 Ok(0) => return Err(self.proto.lost(&self.input, None)),
                 Ok(_) => {}
@@ -121,14 +125,13 @@ impl Conn {
         result
     }
 
-    fn wait(&mut self, interest: Interest, bell: &Bell) -> Result<()> {
+    fn wait(&mut self, interest: Interest, interrupt: &Interrupt<'_>) -> Result<()> {
+        let bells = [Some(interrupt.client), interrupt.call.map(|(bell, _)| bell)];
         loop {
             let timeout = self.proto.wake_at().map(|at| at.saturating_duration_since(clock::now()));
-            match sys::wait(self.socket.as_fd(), bell.fd(), interest, timeout) {
+            match sys::wait(self.socket.as_fd(), bells, interest, timeout) {
                 Ok(Ready::Socket) => return Ok(()),
-                Ok(Ready::Bell) => {
-                    return Err(Error::new(Code::Closed, "the client was closed").at(Phase::Wait));
-                }
+                Ok(Ready::Bell) => interrupt.check()?,
                 Ok(Ready::TimedOut) if self.proto.expired(clock::now()) => return Err(timed_out(interest)),
                 Ok(Ready::TimedOut) => {}
                 Err(reason) if reason.kind() == io::ErrorKind::Interrupted => {}
@@ -155,6 +158,22 @@ impl Conn {
         let mut byte = [std::mem::MaybeUninit::uninit()];
         let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
         matches!(self.socket.recv_with_flags(&mut byte, flags), Err(reason) if would_block(&reason))
+    }
+}
+
+impl Interrupt<'_> {
+    /// A bell rang: the call's, late or in time, or the client's.
+    fn check(&self) -> Result<()> {
+        if let Some((bell, why)) = self.call {
+            bell.silence();
+            if let Some(error) = why() {
+                return Err(error.at(Phase::Wait));
+            }
+            if !self.client.is_ringing() {
+                return Ok(());
+            }
+        }
+        Err(Cause::Closed.error().at(Phase::Wait))
     }
 }
 
@@ -200,16 +219,12 @@ fn connect(target: &SockAddr, timeout: Duration) -> io::Result<Socket> {
     Ok(socket)
 }
 
-fn connect_error(failure: Option<io::Error>, timeout: Duration) -> Error {
-    let error = match failure {
+fn explain(failure: Option<io::Error>, timeout: Duration) -> Error {
+    match failure {
         None => Error::new(Code::ResolveFailed, "the name has no address").at(Phase::Resolve),
         Some(reason) if reason.kind() == io::ErrorKind::TimedOut => {
-            Error::new(Code::ConnectTimeout, format!("no connection within {timeout:?}"))
+            Error::new(Code::ConnectTimeout, format!("no connection within {timeout:?}")).at(Phase::Connect)
         }
-        Some(reason) if matches!(reason.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)) => {
-            Error::new(Code::OutOfResources, reason.to_string())
-        }
-        Some(reason) => Error::new(Code::ConnectFailed, reason.to_string()),
-    };
-    error.at(Phase::Connect)
+        Some(reason) => connect_error(&reason),
+    }
 }

@@ -42,7 +42,6 @@ const SURELY_ALIVE: Duration = Duration::from_millis(1);
 #[derive(Debug)]
 pub struct Pool {
     address: Address,
-    name: String,
     options: PoolOptions,
     idle: Mutex<VecDeque<Idle>>,
     dialled: AtomicU64,
@@ -73,7 +72,6 @@ impl Pool {
     /// An empty pool.
     pub fn new(address: Address, options: PoolOptions) -> Pool {
         Pool {
-            name: address.to_string(),
             address,
             options,
             idle: Mutex::new(VecDeque::new()),
@@ -83,9 +81,9 @@ impl Pool {
         }
     }
 
-    /// The address as text.
-    pub fn name(&self) -> &str {
-        &self.name
+    /// Where its connections go.
+    pub fn address(&self) -> &Address {
+        &self.address
     }
 
     /// The newest idle connection that is alive, if there is one.

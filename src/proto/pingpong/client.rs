@@ -52,6 +52,14 @@ pub struct Response {
     pub wire_bytes: usize,
 }
 
+impl Response {
+    /// The end of a oneway call. A server reads what arrived before the end of a connection, and closing
+    /// with nothing unread sends no reset, so there is nothing to wait for.
+    pub fn of_oneway() -> Response {
+        Response { message: None, metainfo: Metainfo::new(), error: None, wire_bytes: 0 }
+    }
+}
+
 /// A client's connection without its socket.
 ///
 /// Call [`ClientConn::send`], write what it put out, then feed [`ClientConn::receive`] until it

@@ -22,8 +22,8 @@ pub struct Timeouts {
     pub write: Duration,
     /// Between requests. Default 10 min.
     pub idle: Duration,
-    /// Between the start of a graceful stop and the end of an idle connection, so that requests on
-    /// their way are still served. Default 100 ms (§10).
+    /// Between the start of a graceful stop and the end of a connection that has nothing to answer, so
+    /// that requests on their way are still served. Default 100 ms (§10).
     pub drain: Duration,
 }
 
@@ -87,7 +87,8 @@ pub struct ServerConn {
     timeouts: Timeouts,
     state: State,
     detected: bool,
-    draining: bool,
+    /// While the server stops: when the connection ends, or later, as soon as nothing is to be answered.
+    drain_until: Option<Instant>,
     /// Since when the peer owes us the rest of a packet, or has been idle.
     waiting_since: Instant,
     mid_message: bool,
@@ -121,7 +122,7 @@ impl ServerConn {
             timeouts,
             state: State::Reading,
             detected: false,
-            draining: false,
+            drain_until: None,
             waiting_since: now,
             mid_message: false,
             writing_since: None,
@@ -180,7 +181,7 @@ impl ServerConn {
         };
         let close = matches!(&reply.answer, Answer::Exception(exception) if exception.close);
         if reply.answer != Answer::Oneway {
-            let crrst = close || self.draining;
+            let crrst = close || self.drain_until.is_some();
             write_reply(out, &pending, reply, crrst).map_err(|error| error.at(Phase::Send))?;
             self.writing_since.get_or_insert(now);
         }
@@ -196,31 +197,26 @@ impl ServerConn {
         self.writing_since = (left > 0).then_some(now);
     }
 
-    /// Starts the graceful stop: what has arrived is served, replies carry `crrst`, and the
-    /// connection ends once it has been idle for the drain timeout (§10).
+    /// Starts the graceful stop: what has arrived is served and replies carry `crrst`. After the drain
+    /// timeout the connection ends as soon as it has nothing to answer: a client that is busy and can't
+    /// be told, for want of a header, would keep it for ever (§10).
     pub fn drain(&mut self, now: Instant) {
-        if !self.draining {
-            self.draining = true;
-            self.waiting_since = self.waiting_since.max(now);
-        }
+        self.drain_until.get_or_insert(now + self.timeouts.drain);
     }
 
     /// When [`ServerConn::expired`] wants to be asked.
     pub fn wake_at(&self) -> Option<Instant> {
         let writing = self.writing_since.map(|since| since + self.timeouts.write);
-        let reading = match self.state {
-            State::Reading => Some(self.waiting_since + self.patience()),
-            State::Handling(_) | State::Closing => None,
+        let reading = match (&self.state, self.mid_message) {
+            (State::Reading, true) => Some(self.waiting_since + self.timeouts.read),
+            // Who still takes a reply is not idle.
+            (State::Reading, false) if writing.is_none() => {
+                let idle = self.waiting_since + self.timeouts.idle;
+                Some(self.drain_until.map_or(idle, |at| at.min(idle)))
+            }
+            (State::Reading | State::Handling(_) | State::Closing, _) => None,
         };
         [writing, reading].into_iter().flatten().min()
-    }
-
-    fn patience(&self) -> Duration {
-        match (self.mid_message, self.draining) {
-            (true, _) => self.timeouts.read,
-            (false, true) => self.timeouts.drain,
-            (false, false) => self.timeouts.idle,
-        }
     }
 
     /// Why the connection must end now, if it must.
@@ -240,7 +236,10 @@ impl ServerConn {
                 format!("a packet did not arrive whole within {:?}", self.timeouts.read),
             )
             .at(Phase::Wait),
-            _ => Error::new(Code::IdleTimeout, format!("idle for {:?}", self.patience())).at(Phase::Wait),
+            _ if self.drain_until.is_some() => {
+                Error::new(Code::IdleTimeout, "nothing to answer while the server stops").at(Phase::Wait)
+            }
+            _ => Error::new(Code::IdleTimeout, format!("idle for {:?}", self.timeouts.idle)).at(Phase::Wait),
         })
     }
 

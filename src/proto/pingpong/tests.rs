@@ -423,6 +423,35 @@ fn draining_serves_what_is_on_its_way_and_sends_the_client_elsewhere() {
 }
 
 #[test]
+fn draining_ends_a_busy_connection_between_two_requests() {
+    for layout in LAYOUTS {
+        let mut pair = Pair::new();
+        pair.server.drain(pair.now);
+        pair.pass(Timeouts::default().drain / 2);
+        pair.send(layout);
+        pair.take_request();
+        pair.pass(Timeouts::default().drain);
+        assert!(pair.server.expired(pair.now).is_none(), "a handler works on a request");
+        pair.reply(Answer::Message(message(BODY)));
+        assert_eq!(pair.server.expired(pair.now).unwrap().code(), Code::IdleTimeout);
+    }
+}
+
+#[test]
+fn draining_waits_until_a_reply_was_taken() {
+    let mut pair = Pair::new();
+    let mut out = OutBuf::new();
+    pair.server.drain(pair.now);
+    pair.send(Layout::FRAMED);
+    pair.take_request();
+    pair.server.reply(&mut out, &Answer::Message(message(BODY)).into(), pair.now).unwrap();
+    pair.pass(Timeouts::default().drain * 2);
+    assert!(pair.server.expired(pair.now).is_none(), "its bytes are still waiting");
+    pair.server.written(0, pair.now);
+    assert!(pair.server.expired(pair.now).is_some());
+}
+
+#[test]
 fn a_deadline_takes_the_connection_with_it() {
     let mut pair = Pair::new();
     let deadline = pair.now + Duration::from_millis(50);

@@ -1,15 +1,22 @@
 //! A client: addresses, connections and defaults for calls to one destination.
 
-use std::sync::Arc;
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
+
 use crate::base::{Code, Error, Message, Metainfo, Phase, Result};
-use crate::io::sync::{Conn, Pool, PoolOptions, Sent, Stats};
+use crate::io::sync::{self, Conn, Interrupt, Pool, PoolOptions, Sent, Stats};
 use crate::io::{Address, Bell, clock, thread};
+use crate::op::operation::{Cancel, Cause};
 use crate::proto::pingpong::{Request, Response};
+use crate::rpc::Runtime;
 use crate::rpc::call::method::Method;
 use crate::rpc::call::reply::{Facts, Reply};
+use crate::rpc::call::start::Shard;
+use crate::rpc::context::Context;
 use crate::wire::frame::Layout;
 
 /// Addresses tried at most in one call while none can be reached (governance.md §5.4).
@@ -65,8 +72,12 @@ pub struct ClientOptions {
     pub transport: Transport,
     /// For a whole call, unless the call says otherwise. Default none.
     pub timeout: Option<Duration>,
+    /// Whether the peer is told the timeout (ttheader.md §2.1, key 12). Default true.
+    pub tell_timeout: bool,
     /// How connections are made and kept.
     pub pool: PoolOptions,
+    /// The runtime for calls that nobody waits for; `None` takes the process's shared one.
+    pub runtime: Option<Arc<Runtime>>,
 }
 
 impl ClientOptions {
@@ -78,46 +89,73 @@ impl ClientOptions {
             addresses: Vec::new(),
             transport: Transport::default(),
             timeout: None,
+            tell_timeout: true,
             pool: PoolOptions::default(),
+            runtime: None,
         }
     }
 }
 
 /// What one call does differently.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Default)]
 pub struct CallOptions<'a> {
     /// For the whole call, connecting included. `None`: the client's; `Some(Duration::MAX)`: none.
     pub timeout: Option<Duration>,
     /// Pairs that travel with the call. Carried by TTHeader only.
     pub metainfo: Option<&'a Metainfo>,
+    /// The work that the call is part of: its end, deadline and metainfo are the call's as well.
+    pub parent: Option<&'a Context>,
+}
+
+impl<'a> CallOptions<'a> {
+    /// The parent's pairs and the call's own, which win.
+    pub(super) fn all_metainfo(&self) -> Cow<'a, Metainfo> {
+        const NONE: &Metainfo = &Metainfo::new();
+        match (self.parent.map(Context::metainfo).filter(|pairs| !pairs.is_empty()), self.metainfo) {
+            (None, None) => Cow::Borrowed(NONE),
+            (Some(pairs), None) | (None, Some(pairs)) => Cow::Borrowed(pairs),
+            (Some(inherited), Some(own)) => {
+                let mut all = inherited.clone();
+                own.iter().for_each(|(kind, key, value)| all.set(kind, key.clone(), value.clone()));
+                Cow::Owned(all)
+            }
+        }
+    }
+}
+
+/// How long a call may take: as the peer is told, and until when the caller waits.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Terms {
+    pub(super) timeout: Option<Duration>,
+    pub(super) deadline: Option<Instant>,
 }
 
 /// Calls one destination. Any number of threads may call at once; each call in flight has a connection
 /// of its own, taken from and returned to a pool.
-#[derive(Debug)]
 pub struct Client {
-    options: ClientOptions,
-    peers: Vec<Peer>,
+    pub(super) options: ClientOptions,
+    pub(super) peers: Vec<Peer>,
     next_peer: AtomicUsize,
     next_seq: AtomicI32,
     closed: AtomicBool,
     cut_off: Bell,
+    shard: OnceLock<Shard>,
+    starting: Mutex<()>,
 }
 
-#[derive(Debug)]
-struct Peer {
-    name: Arc<str>,
-    pool: Pool,
+pub(super) struct Peer {
+    pub(super) name: Arc<str>,
+    pub(super) pool: Pool,
 }
 
-/// One call on its way: its deadline and what it has learnt so far.
+/// One blocking call on its way: its terms and what it has learnt so far.
 struct Call<'a> {
     client: &'a Client,
     method: &'a Method,
     message: &'a Message,
     metainfo: &'a Metainfo,
-    timeout: Option<Duration>,
-    deadline: Option<Instant>,
+    parent: Option<&'a Context>,
+    terms: Terms,
     facts: Facts,
     peer: Option<Arc<str>>,
 }
@@ -140,34 +178,80 @@ impl Client {
             next_seq: AtomicI32::new(1),
             closed: AtomicBool::new(false),
             cut_off,
+            shard: OnceLock::new(),
+            starting: Mutex::new(()),
         })
     }
 
     /// Calls a method and waits for its end on the current thread; no other thread takes part.
     pub fn call(&self, method: &Method, message: &Message, options: &CallOptions<'_>) -> Reply {
-        const NO_METAINFO: &Metainfo = &Metainfo::new();
         let started = clock::now();
-        let timeout = options.timeout.or(self.options.timeout).filter(|timeout| *timeout != Duration::MAX);
+        let metainfo = options.all_metainfo();
         let mut call = Call {
             client: self,
             method,
             message,
-            metainfo: options.metainfo.unwrap_or(NO_METAINFO),
-            timeout,
-            deadline: timeout.and_then(|timeout| started.checked_add(timeout)),
+            metainfo: &metainfo,
+            parent: options.parent,
+            terms: self.terms(options, started),
             facts: Facts::default(),
             peer: None,
         };
-        let outcome = self.check_open().and_then(|()| call.run());
-        call.facts.elapsed = started.elapsed();
-        call.finish(outcome)
+        let outcome = self.check_blocking().and_then(|()| call.run());
+        call.facts.elapsed = clock::now().saturating_duration_since(started);
+        Reply::ended(outcome, method, call.terms.timeout, call.peer, call.facts)
     }
 
-    fn check_open(&self) -> Result<()> {
+    fn check_blocking(&self) -> Result<()> {
         thread::may_block()?;
+        self.check_open()
+    }
+
+    pub(super) fn check_open(&self) -> Result<()> {
         match self.closed.load(Ordering::Acquire) {
             true => Err(Error::new(Code::Closed, "the client was closed")),
             false => Ok(()),
+        }
+    }
+
+    /// The driver of calls that nobody waits for, made when it is needed.
+    pub(super) fn shard(&self) -> Result<&Shard> {
+        if let Some(shard) = self.shard.get() {
+            return Ok(shard);
+        }
+        let _one_at_a_time = self.starting.lock();
+        if self.shard.get().is_none() {
+            let shard = Shard::start(self)?;
+            return Ok(self.shard.get_or_init(|| shard));
+        }
+        self.shard()
+    }
+
+    pub(super) fn terms(&self, options: &CallOptions<'_>, now: Instant) -> Terms {
+        let timeout = options.timeout.or(self.options.timeout).filter(|timeout| *timeout != Duration::MAX);
+        Terms::new(timeout, options.parent.and_then(Context::deadline), now)
+    }
+
+    pub(super) fn request<'a>(
+        &'a self,
+        method: &'a Method,
+        body: &'a Message,
+        metainfo: &'a Metainfo,
+        terms: Terms,
+        seq: i32,
+    ) -> Request<'a> {
+        Request {
+            layout: self.options.transport.layout(),
+            seq,
+            oneway: method.is_oneway(),
+            service: method.service(),
+            method: method.name(),
+            to_service: &self.options.destination,
+            from_service: &self.options.caller,
+            timeout: terms.timeout.filter(|_| self.options.tell_timeout),
+            deadline: terms.deadline,
+            metainfo,
+            body,
         }
     }
 
@@ -179,11 +263,16 @@ impl Client {
             self.cut_off.ring();
         }
         self.peers.iter().for_each(|peer| peer.pool.clear());
+        if let Some(shard) = self.shard.get() {
+            shard.driver().close(cut_off);
+        }
     }
 
     /// What the connection pools have done so far, over all addresses.
     pub fn stats(&self) -> Stats {
-        self.peers.iter().map(|peer| peer.pool.stats()).fold(Stats::default(), |sum, stats| Stats {
+        let driven = self.shard.get().map(|shard| shard.driver().stats());
+        let pools = self.peers.iter().map(|peer| peer.pool.stats());
+        pools.chain(driven).fold(Stats::default(), |sum, stats| Stats {
             dialled: sum.dialled + stats.dialled,
             reused: sum.reused + stats.reused,
             found_dead: sum.found_dead + stats.found_dead,
@@ -191,7 +280,7 @@ impl Client {
         })
     }
 
-    fn next_seq(&self) -> i32 {
+    pub(super) fn next_seq(&self) -> i32 {
         match self.next_seq.fetch_add(1, Ordering::Relaxed) {
             // 0 is the control channel of multiplexed connections (ttheader.md §7.3).
             0 => self.next_seq.fetch_add(1, Ordering::Relaxed),
@@ -210,7 +299,7 @@ impl Call<'_> {
         for peer in client.peers.iter().cycle().skip(first % client.peers.len()).take(tries) {
             self.peer = Some(Arc::clone(&peer.name));
             match self.attempt(peer) {
-                Err(error) if error.phase() == Phase::Connect && !self.is_late() => last_error = Some(error),
+                Err(error) if is_unreachable(&error) && !self.is_late() => last_error = Some(error),
                 outcome => return outcome,
             }
         }
@@ -229,40 +318,33 @@ impl Call<'_> {
             }
         }
         self.facts.reused_connection = false;
-        let conn = peer.pool.dial(self.time_left()).map_err(|error| self.explain_dial(error))?;
+        let left = self.time_left();
+        let conn = peer.pool.dial(left).map_err(|error| self.explain_dial(error, left))?;
         self.exchange(peer, conn).map_err(|(error, _)| error)
     }
 
     fn exchange(&mut self, peer: &Peer, mut conn: Conn) -> std::result::Result<Response, (Error, Sent)> {
-        let options = &self.client.options;
-        let request = Request {
-            layout: options.transport.layout(),
-            seq: self.client.next_seq(),
-            oneway: self.method.is_oneway(),
-            service: self.method.service(),
-            method: self.method.name(),
-            to_service: &options.destination,
-            from_service: &options.caller,
-            timeout: self.timeout,
-            deadline: self.deadline,
-            metainfo: self.metainfo,
-            body: self.message,
-        };
-        self.facts.request_bytes = conn.send(&request, self.method.wire_name(), &self.client.cut_off)?;
-        let response = match self.method.is_oneway() {
-            true => conn.finish_oneway(),
-            false => conn.receive(&self.client.cut_off).map_err(|error| (error, Sent::Maybe))?,
-        };
+        let client = self.client;
+        let request = client.request(self.method, self.message, self.metainfo, self.terms, client.next_seq());
+        let response = with_interrupt(client, self.parent, |interrupt| {
+            self.facts.request_bytes = conn.send(&request, self.method.wire_name(), interrupt)?;
+            match self.method.is_oneway() {
+                true => Ok(Response::of_oneway()),
+                false => conn.receive(interrupt).map_err(|error| (error, Sent::Maybe)),
+            }
+        })?;
         self.facts.reply_bytes = response.wire_bytes;
-        if !self.client.closed.load(Ordering::Acquire) {
+        if !client.closed.load(Ordering::Acquire) {
             peer.pool.put_back(conn, clock::now());
         }
         Ok(response)
     }
 
-    /// A dial that ended because the call's own time was up is the call's timeout.
-    fn explain_dial(&self, error: Error) -> Error {
-        match error.code() == Code::ConnectTimeout && self.is_late() {
+    /// A dial that ended because the call's own time was up is the call's timeout. What decides is which
+    /// time was shorter: the system may wake the dial a little early.
+    fn explain_dial(&self, error: Error, left: Option<Duration>) -> Error {
+        let own_time = left.is_some_and(|left| left < self.client.options.pool.connect_timeout);
+        match error.code() == Code::ConnectTimeout && own_time {
             true => Error::new(Code::Timeout, "no connection within the call's timeout")
                 .at(Phase::Connect)
                 .with_cause(error),
@@ -271,36 +353,28 @@ impl Call<'_> {
     }
 
     fn time_left(&self) -> Option<Duration> {
-        self.deadline.map(|deadline| deadline.saturating_duration_since(clock::now()))
+        self.terms.deadline.map(|deadline| deadline.saturating_duration_since(clock::now()))
     }
 
     fn is_late(&self) -> bool {
         self.time_left().is_some_and(|left| left.is_zero())
     }
+}
 
-    fn finish(self, outcome: Result<Response>) -> Reply {
-        let (message, metainfo, error) = match outcome {
-            Ok(response) => (response.message, response.metainfo, response.error),
-            Err(error) => (None, Metainfo::new(), Some(error)),
-        };
-        let error = error.map(|error| {
-            let error = self.explain_timeout(error).with_method(self.method);
-            match &self.peer {
-                Some(peer) => error.with_peer(peer),
-                None => error,
-            }
-        });
-        Reply { message, metainfo, error, peer: self.peer, facts: self.facts }
-    }
+/// Runs a call so that the end of its parent interrupts it. Without a parent it costs nothing.
+fn with_interrupt<T>(client: &Client, parent: Option<&Context>, call: impl FnOnce(&Interrupt<'_>) -> T) -> T {
+    let Some((parent, bell)) = parent.zip(sync::call_bell()) else {
+        return call(&Interrupt { client: &client.cut_off, call: None });
+    };
+    let canceller: Arc<dyn Cancel> = Arc::clone(&bell) as _;
+    let _watch = parent.watch(Arc::downgrade(&canceller));
+    let why = || parent.cause().map(Cause::error);
+    call(&Interrupt { client: &client.cut_off, call: Some((&bell, &why)) })
+}
 
-    fn explain_timeout(&self, error: Error) -> Error {
-        match (error.code(), self.timeout) {
-            (Code::Timeout, Some(timeout)) => {
-                Error::new(Code::Timeout, format!("{}: {timeout:?}", error.text())).at(error.phase())
-            }
-            _ => error,
-        }
-    }
+/// Whether another address may do better: nothing was sent to this one.
+fn is_unreachable(error: &Error) -> bool {
+    matches!(error.phase(), Phase::Resolve | Phase::Connect) && error.code() != Code::Timeout
 }
 
 #[cfg(test)]

@@ -1,19 +1,25 @@
 //! A method that is called often: prepared once, so that calls hash and copy no names.
 
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::base::{Error, Result};
 
-/// A method of a service.
+/// A method of a service. Cloning shares it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Method {
+    names: Arc<Names>,
+    oneway: bool,
+}
+
+#[derive(PartialEq, Eq, Debug)]
+struct Names {
+    full: String,
     service: String,
     name: String,
     wire_name: Bytes,
-    full: String,
-    oneway: bool,
 }
 
 impl Method {
@@ -25,13 +31,13 @@ impl Method {
             let why = format!("`{text}` is not a method; write Service/Method or Method");
             return Err(Error::invalid_argument("method", why));
         }
-        Ok(Method {
+        let names = Names {
+            full: text.to_owned(),
             service: service.to_owned(),
             name: name.to_owned(),
             wire_name: Bytes::copy_from_slice(name.as_bytes()),
-            full: text.to_owned(),
-            oneway: false,
-        })
+        };
+        Ok(Method { names: Arc::new(names), oneway: false })
     }
 
     /// The same method as one that is never answered.
@@ -42,12 +48,12 @@ impl Method {
 
     /// The service's IDL name; empty if it is left to the server.
     pub fn service(&self) -> &str {
-        &self.service
+        &self.names.service
     }
 
     /// The method's name.
     pub fn name(&self) -> &str {
-        &self.name
+        &self.names.name
     }
 
     /// Whether it is never answered.
@@ -56,13 +62,13 @@ impl Method {
     }
 
     pub(super) fn wire_name(&self) -> &Bytes {
-        &self.wire_name
+        &self.names.wire_name
     }
 }
 
 impl fmt::Display for Method {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.full)
+        f.write_str(&self.names.full)
     }
 }
 

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::base::{Error, Message, Metainfo};
+use crate::base::{Code, Error, Message, Metainfo, Result};
+use crate::proto::pingpong::Response;
+use crate::rpc::call::method::Method;
 
 /// What is known about a call that has ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -24,14 +26,47 @@ pub struct Facts {
 /// A business error may come with a message.
 #[derive(Clone, Debug)]
 pub struct Reply {
-    pub(super) message: Option<Message>,
-    pub(super) metainfo: Metainfo,
-    pub(super) error: Option<Error>,
-    pub(super) peer: Option<Arc<str>>,
-    pub(super) facts: Facts,
+    message: Option<Message>,
+    metainfo: Metainfo,
+    error: Option<Error>,
+    peer: Option<Arc<str>>,
+    facts: Facts,
 }
 
 impl Reply {
+    /// The end of a call whose outcome is known.
+    pub(super) fn ended(
+        outcome: Result<Response>,
+        method: &Method,
+        timeout: Option<Duration>,
+        peer: Option<Arc<str>>,
+        facts: Facts,
+    ) -> Reply {
+        let (message, metainfo, error) = match outcome {
+            Ok(response) => (response.message, response.metainfo, response.error),
+            Err(error) => (None, Metainfo::new(), Some(error)),
+        };
+        let error = error.map(|error| {
+            let error = name_timeout(error, timeout).with_method(method);
+            match &peer {
+                Some(peer) => error.with_peer(peer),
+                None => error,
+            }
+        });
+        Reply { message, metainfo, error, peer, facts }
+    }
+
+    /// The end of a call that could not even start.
+    pub(super) fn failed(error: Error) -> Reply {
+        Reply {
+            message: None,
+            metainfo: Metainfo::new(),
+            error: Some(error),
+            peer: None,
+            facts: Facts::default(),
+        }
+    }
+
     /// The *result* struct, if one came.
     pub fn message(&self) -> Option<&Message> {
         self.message.as_ref()
@@ -58,10 +93,25 @@ impl Reply {
     }
 
     /// The message of a call that went well, else its error. A oneway call gives an empty struct.
-    pub fn into_result(self) -> Result<Message, Error> {
+    pub fn into_result(self) -> Result<Message> {
         match (self.error, self.message) {
             (Some(error), _) => Err(error),
             (None, message) => Ok(message.unwrap_or_else(Message::empty_struct)),
         }
+    }
+}
+
+/// A timeout says how long it was.
+fn name_timeout(error: Error, timeout: Option<Duration>) -> Error {
+    match (error.code(), timeout) {
+        (Code::Timeout, Some(timeout)) => {
+            let text = format!("{}: {timeout:?}", error.text());
+            let explained = Error::new(Code::Timeout, text).at(error.phase());
+            match error.cause() {
+                Some(cause) => explained.with_cause(cause.clone()),
+                None => explained,
+            }
+        }
+        _ => error,
     }
 }

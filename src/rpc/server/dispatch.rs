@@ -1,6 +1,5 @@
 //! From a decoded request to its handler: route, count, run.
 
-use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
@@ -11,6 +10,7 @@ use crate::base::log::{Level, Log};
 use crate::io::runtime::Runtime;
 use crate::io::{Dispatch, Responder};
 use crate::proto::pingpong::{Answer, Exception};
+use crate::rpc::server::acl::Acl;
 use crate::rpc::server::request::{Permit, Request};
 use crate::rpc::server::router::{Route, Router};
 use crate::rpc::server::service::{Handler, MethodOptions};
@@ -18,22 +18,36 @@ use crate::wire::frame::Inbound;
 use crate::wire::keys;
 use crate::wire::thrift::{ApplicationException, MessageType};
 
+/// What holds for all requests of a server.
+pub(super) struct Terms {
+    pub(super) acl: Option<Acl>,
+    pub(super) follow_caller_timeout: bool,
+    pub(super) max_in_flight: usize,
+}
+
 /// Hands a server's requests to its handlers.
 pub(super) struct Dispatcher {
     router: Router,
+    terms: Terms,
     in_flight: Arc<AtomicUsize>,
-    max_in_flight: usize,
     // The runtime owns the connections, which own the dispatcher.
     runtime: Weak<Runtime>,
     log: Log,
 }
 
+/// Who takes a request, and how.
+struct Target {
+    handler: Arc<dyn Handler>,
+    options: MethodOptions,
+    service: Bytes,
+}
+
 impl Dispatcher {
-    pub(super) fn new(router: Router, max_in_flight: usize, runtime: &Arc<Runtime>) -> Dispatcher {
+    pub(super) fn new(router: Router, terms: Terms, runtime: &Arc<Runtime>) -> Dispatcher {
         Dispatcher {
             router,
+            terms,
             in_flight: Arc::new(AtomicUsize::new(0)),
-            max_in_flight,
             runtime: Arc::downgrade(runtime),
             log: runtime.log().clone(),
         }
@@ -43,65 +57,80 @@ impl Dispatcher {
         self.in_flight.load(Ordering::Acquire)
     }
 
-    fn start(&self, handler: Arc<dyn Handler>, inline: bool, request: Request) {
-        if inline {
-            return run(&self.log, &*handler, request);
+    /// The method that takes a call, or the exception that says why none does (ttheader.md §8).
+    fn find(&self, inbound: &Inbound) -> Result<Target, (i32, String)> {
+        let header = inbound.header.as_ref();
+        let named = header.and_then(|header| header.string(keys::IDL_SERVICE_NAME)).unwrap_or_default();
+        let lossy = || [named, &inbound.name].map(String::from_utf8_lossy);
+        match self.router.route(named, &inbound.name) {
+            Route::Method(entry) => Ok(Target {
+                handler: Arc::clone(&entry.handler),
+                options: entry.options,
+                service: entry.service.clone(),
+            }),
+            Route::CatchAll(handler) => {
+                // Nothing is known about the method, so the message's own type decides.
+                let oneway = inbound.kind == MessageType::Oneway;
+                let options = MethodOptions { oneway, ..MethodOptions::default() };
+                let service = Bytes::copy_from_slice(named);
+                Ok(Target { handler: Arc::clone(handler), options, service })
+            }
+            Route::UnknownMethod => {
+                let [service, method] = lossy();
+                let text = format!("unknown method {method} (service {service})");
+                Err((ApplicationException::UNKNOWN_METHOD, text))
+            }
+            Route::UnknownService => {
+                let [service, method] = lossy();
+                let text = format!("unknown service {service}, method {method}");
+                Err((ApplicationException::UNKNOWN_SERVICE, text))
+            }
         }
+    }
+
+    /// Asks whether the request may be handled, and handles it.
+    fn admit(&self, target: Target, request: Request) {
         // Without a runtime the connection is about to end as well.
         let Some(runtime) = self.runtime.upgrade() else { return };
-        let log = self.log.clone();
-        runtime.workers().submit(Box::new(move || run(&log, &*handler, request)));
+        let Some(acl) = &self.terms.acl else { return start(&self.log, target, &runtime, request) };
+        let (log, pool) = (self.log.clone(), Weak::clone(&self.runtime));
+        acl.ask(request, &runtime, move |request| {
+            if let Some(runtime) = pool.upgrade() {
+                start(&log, target, &runtime, request);
+            }
+        });
     }
 }
 
 impl Dispatch for Dispatcher {
     fn dispatch(&self, inbound: Inbound, responder: Responder) {
-        let header = inbound.header.as_ref();
-        let named = header.and_then(|header| header.string(keys::IDL_SERVICE_NAME)).unwrap_or_default();
-        let (handler, options, service) = match self.router.route(named, &inbound.name) {
-            Route::Method(entry) => (Arc::clone(&entry.handler), entry.options, entry.service.clone()),
-            Route::CatchAll(handler) => {
-                // Nothing is known about the method, so the message's own type decides.
-                let oneway = inbound.kind == MessageType::Oneway;
-                let options = MethodOptions { oneway, ..MethodOptions::default() };
-                (Arc::clone(handler), options, Bytes::copy_from_slice(named))
-            }
-            Route::UnknownMethod => {
-                let [service, method] = lossy([named, &inbound.name]);
-                return refuse(
-                    responder,
-                    ApplicationException::UNKNOWN_METHOD,
-                    format!("unknown method {method} (service {service})"),
-                );
-            }
-            Route::UnknownService => {
-                let [service, method] = lossy([named, &inbound.name]);
-                return refuse(
-                    responder,
-                    ApplicationException::UNKNOWN_SERVICE,
-                    format!("unknown service {service}, method {method}"),
-                );
-            }
+        let target = match self.find(&inbound) {
+            Ok(target) => target,
+            Err((type_id, text)) => return send(responder, exception(type_id, text, true)),
         };
-        match Permit::take(&self.in_flight, self.max_in_flight) {
+        let oneway = target.options.oneway;
+        match Permit::take(&self.in_flight, self.terms.max_in_flight) {
             Some(permit) => {
-                let request = Request::new(service, inbound, responder, options.oneway, permit);
-                self.start(handler, options.inline, request);
+                let follow = self.terms.follow_caller_timeout;
+                let request = Request::new(target.service.clone(), inbound, responder, oneway, permit);
+                self.admit(target, if follow { request.with_caller_timeout() } else { request });
             }
-            None if options.oneway => send(responder, Answer::Oneway),
+            None if oneway => send(responder, Answer::Oneway),
             None => {
-                let text = "request over limit: too many requests in flight".into();
-                send(
-                    responder,
-                    Answer::Exception(Exception {
-                        type_id: ApplicationException::INTERNAL_ERROR,
-                        text,
-                        close: false,
-                    }),
-                );
+                let text = "request over limit: too many requests in flight".to_owned();
+                send(responder, exception(ApplicationException::INTERNAL_ERROR, text, false));
             }
         }
     }
+}
+
+fn start(log: &Log, target: Target, runtime: &Runtime, request: Request) {
+    if target.options.inline {
+        return run(log, &*target.handler, request);
+    }
+    let log = log.clone();
+    // Refused only while the runtime ends: the connection ends with it.
+    let _ = runtime.workers().submit(Box::new(move || run(&log, &*target.handler, request)));
 }
 
 /// Runs a handler. A panic ends the request, which answers it, but not the thread.
@@ -113,13 +142,8 @@ fn run(log: &Log, handler: &dyn Handler, request: Request) {
     }
 }
 
-fn lossy(names: [&[u8]; 2]) -> [Cow<'_, str>; 2] {
-    names.map(String::from_utf8_lossy)
-}
-
-/// Says no and ends the connection (X-CLOSE).
-fn refuse(responder: Responder, type_id: i32, text: String) {
-    send(responder, Answer::Exception(Exception { type_id, text: text.into(), close: true }));
+fn exception(type_id: i32, text: String, close: bool) -> Answer {
+    Answer::Exception(Exception { type_id, text: text.into(), close })
 }
 
 fn send(responder: Responder, answer: Answer) {

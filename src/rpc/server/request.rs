@@ -1,29 +1,37 @@
 //! A request in the hands of a handler: read it, answer it exactly once, from any thread.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
 use crate::base::{Biz, Code, Encoding, Error, Message, Metainfo, MetainfoKind, Result};
-use crate::io::Responder;
+use crate::io::{Responder, clock};
+use crate::op::operation::Cause;
 use crate::proto::pingpong::{Answer, Exception, Reply};
+use crate::rpc::context::Context;
 use crate::wire::frame::Inbound;
-use crate::wire::metainfo;
 use crate::wire::thrift::{ApplicationException, TType};
+use crate::wire::ttheader::Header;
+use crate::wire::{keys, metainfo};
 
 /// A call to be answered: reply, throw, business failure, failure, or dropping it, which answers
 /// "handler gave no answer". The first answer counts, later ones are INVALID_STATE.
-#[derive(Debug)]
 pub struct Request {
     service: Bytes,
     method: Bytes,
+    caller: Bytes,
     body: Message,
     metainfo: Metainfo,
     backward: Metainfo,
     oneway: bool,
     peer: Arc<str>,
     responder: Option<Responder>,
+    arrived: Instant,
+    caller_timeout: Option<Duration>,
+    deadline: Option<Instant>,
+    context: OnceLock<Context>,
     // Counted as in flight until the request is gone.
     _permit: Permit,
 }
@@ -59,7 +67,14 @@ impl Request {
         let header = inbound.header.as_ref();
         Request {
             service,
+            caller: header
+                .and_then(|header| Some(header.slice(header.int(keys::int::FROM_SERVICE)?)))
+                .unwrap_or_default(),
             metainfo: header.map(metainfo::read_request).unwrap_or_default(),
+            caller_timeout: header.and_then(caller_timeout),
+            arrived: clock::now(),
+            deadline: None,
+            context: OnceLock::new(),
             method: inbound.name,
             body: Message::new(inbound.layout.payload.encoding(), inbound.body),
             backward: Metainfo::new(),
@@ -68,6 +83,24 @@ impl Request {
             responder: Some(responder),
             _permit: permit,
         }
+    }
+
+    /// Makes the caller's timeout the deadline of the request's context.
+    pub(super) fn with_caller_timeout(mut self) -> Request {
+        self.deadline = self.caller_timeout.and_then(|timeout| self.arrived.checked_add(timeout));
+        self
+    }
+
+    pub(super) fn service_name(&self) -> Bytes {
+        self.service.clone()
+    }
+
+    pub(super) fn method_name(&self) -> Bytes {
+        self.method.clone()
+    }
+
+    pub(super) fn peer_name(&self) -> Arc<str> {
+        Arc::clone(&self.peer)
     }
 
     /// The method's name, as the caller sent it.
@@ -79,6 +112,11 @@ impl Request {
     /// empty.
     pub fn service(&self) -> &[u8] {
         &self.service
+    }
+
+    /// The name that the caller gives itself, for logs; empty if it gives none. Carried by TTHeader only.
+    pub fn caller(&self) -> &[u8] {
+        &self.caller
     }
 
     /// The *args* struct.
@@ -99,6 +137,34 @@ impl Request {
     /// Whether the caller waits for no answer.
     pub fn is_oneway(&self) -> bool {
         self.oneway
+    }
+
+    /// How long the caller waits, as it told; counted from its own start.
+    pub fn caller_timeout(&self) -> Option<Duration> {
+        self.caller_timeout
+    }
+
+    /// The frame of the work for this request: it ends when the caller is seen to leave, and has the
+    /// request's metainfo. Calls made in it travel on as they must. It may outlive the request.
+    pub fn context(&self) -> &Context {
+        self.context.get_or_init(|| {
+            let context = Context::with(self.deadline, self.metainfo.clone());
+            if let Some(responder) = &self.responder {
+                let gone = context.clone();
+                responder.on_gone(Box::new(move || gone.cancel(Cause::CallerGone)));
+            }
+            context
+        })
+    }
+
+    /// Whether the caller has been seen to leave: nobody waits for the answer any more.
+    pub fn is_abandoned(&self) -> bool {
+        self.responder.as_ref().is_some_and(Responder::is_gone)
+    }
+
+    /// Whether the server is being stopped: an answer is still sent, but long work should end.
+    pub fn is_stopping(&self) -> bool {
+        self.responder.as_ref().is_some_and(Responder::is_stopping)
     }
 
     /// Whether it has been answered.
@@ -150,6 +216,17 @@ impl Request {
         self.exception(type_id, text.into())
     }
 
+    /// Answers in the server's own name; the connection stays.
+    pub(super) fn refuse(mut self, text: &'static str) {
+        let _ = self.exception(ApplicationException::INTERNAL_ERROR, Bytes::from_static(text.as_bytes()));
+    }
+
+    /// Answers that an access check said no.
+    pub(super) fn forbid(mut self, reason: &[u8]) {
+        let text = [b"request forbidden: ", reason].concat();
+        let _ = self.exception(ApplicationException::INTERNAL_ERROR, text.into());
+    }
+
     fn exception(&mut self, type_id: i32, text: Bytes) -> Result<()> {
         self.answer(Answer::Exception(Exception {
             type_id,
@@ -177,6 +254,13 @@ impl Request {
              please check the panic at the server side]"
         )
     }
+}
+
+/// Key 12: decimal milliseconds; what is no positive number is ignored (ttheader.md §2.1).
+fn caller_timeout(header: &Header) -> Option<Duration> {
+    let text = std::str::from_utf8(header.int(keys::int::RPC_TIMEOUT)?).ok()?;
+    let milliseconds = text.parse().ok().filter(|milliseconds| *milliseconds > 0)?;
+    Some(Duration::from_millis(milliseconds))
 }
 
 /// Dropping an unanswered request answers it.

@@ -50,6 +50,7 @@ var allCases = []testCase{
 	{name: "deadline", about: "RPC timeout; late replies do not meet later calls", run: caseDeadline},
 	{name: "killed", about: "prints CALLING, then expects the harness to kill the server", needsHelp: true, run: caseKilled},
 	{name: "drain", about: "prints CALLING, then expects the harness to stop the server with SIGTERM", needsHelp: true, run: caseDrain},
+	{name: "load", about: "the same while -c callers call all the time", needsHelp: true, run: caseLoad},
 }
 
 func selectCases(names string) ([]testCase, error) {

@@ -115,7 +115,7 @@ func clientMain(args []string) error {
 	wireName := fs.String("transport", string(wireTTHeaderFramed), "framed, buffered, ttheader or ttheader-framed")
 	names := fs.String("case", "all", "case `names`, comma separated; all: every case that needs no help")
 	calls := fs.Int("n", 50, "calls of each caller in the case callers")
-	callers := fs.Int("c", 200, "concurrent callers in the case callers")
+	callers := fs.Int("c", 200, "concurrent callers in the cases callers and load")
 	timeout := fs.Duration("timeout", 10*time.Second, "RPC timeout")
 	strict := fs.Bool("strict", false, "also require texts that only a Kitex server sends")
 	list := fs.Bool("list", false, "list the cases and exit")

@@ -5,10 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/cloudwego/kitex/client/callopt"
 	"github.com/cloudwego/kitex/pkg/kerrors"
+
+	"kitexpeer/kitex_gen/interop"
+	interopsvc "kitexpeer/kitex_gen/interop/interop"
 )
 
 // The cases here end the server, with the help of the harness.
@@ -89,4 +93,77 @@ func caseDrain(ctx context.Context, r *run) error {
 		}
 	}
 	return fmt.Errorf("the server still takes connections %v after the call ended", gone)
+}
+
+// A pusher calls without a pause until the server takes no more connections.
+type pusher struct {
+	answered, lost int
+	refused        bool
+	err            error // any other failure, else the first lost call
+}
+
+func (p *pusher) push(ctx context.Context, cli interopsvc.Client, number int, end time.Time) {
+	for !p.refused && time.Now().Before(end) {
+		req := &interop.Req{Message: fmt.Sprintf("%d.%d", number, p.answered)}
+		res, err := cli.Echo(ctx, req)
+		switch {
+		case err == nil:
+			if err := equal("reply", res.Message, req.Message); err != nil {
+				p.err = err
+				return
+			}
+			p.answered++
+		case errors.Is(err, kerrors.ErrGetConnection):
+			p.refused = true
+		case wantConnectionError(err) == nil:
+			if p.lost++; p.err == nil {
+				p.err = err
+			}
+		default:
+			p.err = wantConnectionError(err)
+			return
+		}
+	}
+}
+
+// caseLoad stops the server while many callers are busy. With TTHeader the
+// server tells when it is about to go, so no call may be lost. Without, it can
+// only close the connection, which may meet a request on its way.
+func caseLoad(ctx context.Context, r *run) error {
+	d := r.dialer
+	d.maxIdle = r.callers
+	cli, err := d.interop()
+	if err != nil {
+		return err
+	}
+	pushers := make([]pusher, r.callers)
+	end := time.Now().Add(15 * time.Second)
+	var wg sync.WaitGroup
+	for i := range pushers {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			pushers[i].push(ctx, cli, i, end)
+		}()
+	}
+	time.Sleep(300 * time.Millisecond)
+	fmt.Println("CALLING")
+	wg.Wait()
+
+	var answered, lost, refused int
+	for _, p := range pushers {
+		answered += p.answered
+		lost += p.lost
+		if p.refused {
+			refused++
+		}
+		if p.err != nil {
+			err = p.err
+		}
+	}
+	fmt.Printf("load: %d answered, %d lost, %d of %d callers refused in the end\n", answered, lost, refused, r.callers)
+	if refused != r.callers || answered < r.callers || lost > r.callers || r.wire.hasHeader() && lost > 0 {
+		return fmt.Errorf("%d answered, %d lost, %d of %d callers refused; %v", answered, lost, refused, r.callers, err)
+	}
+	return nil
 }

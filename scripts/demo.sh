@@ -1,0 +1,157 @@
+#!/usr/bin/env bash
+# What the library does, shown on a real Kitex (`make demo` calls this).
+#
+# A C program calls a Kitex server, then a Kitex client calls a server in C: every kind of call and
+# failure, one line each. Without Go there is no Kitex; then the C program calls its own server.
+# Exit code 0 if every line is as it should be.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+out=build/demo
+library=target/release
+mkdir -p "$out"
+
+bold='' green='' red='' plain=''
+if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then
+    bold=$'\033[1m' green=$'\033[32m' red=$'\033[31m' plain=$'\033[0m'
+fi
+
+started=()
+finish() {
+    for pid in "${started[@]+"${started[@]}"}"; do
+        kill "$pid" 2>/dev/null || true
+    done
+    wait 2>/dev/null || true
+}
+trap finish EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+say() { printf '%s%s%s\n' "$bold" "$*" "$plain"; }
+
+# The builds share the machine's cores; together they get this long, so that the demo ends soon even
+# where nothing has been built before.
+patience=150
+
+# prepare NAME COMMAND…: starts a build in the background.
+prepare() {
+    local log=$out/$1.log
+    shift
+    timeout "$patience" "$@" >"$log" 2>&1 </dev/null &
+    started+=($!)
+}
+
+# await NAME PID TEXT: waits for a build; on a failure shows how it ended.
+await() {
+    local code=0
+    printf '%s ... ' "$3"
+    wait "$2" || code=$?
+    case $code in
+        0) echo "done" ;;
+        124) echo "not within $patience s" ;;
+        *) echo "failed" && tail -20 "$out/$1.log" >&2 ;;
+    esac
+    return "$code"
+}
+
+# start NAME COMMAND…: starts a server and leaves the address that it prints in $address.
+start() {
+    local log=$out/$1.log tries=0
+    shift
+    : >"$log"
+    "$@" >"$log" 2>&1 </dev/null &
+    started+=($!)
+    while ! address=$(awk '$1 == "LISTENING" { print $2; found = 1 } END { exit !found }' "$log"); do
+        tries=$((tries + 1))
+        if [ $tries -gt 200 ] || ! kill -0 "${started[-1]}" 2>/dev/null; then
+            echo "the server did not start:" >&2
+            cat "$log" >&2
+            return 1
+        fi
+        sleep 0.05
+    done
+}
+
+failed=0
+heading() {
+    echo
+    say "$1"
+    printf '        %-26s %-16s %8s  %s\n' call transport us "${2:-result}"
+}
+
+# kitex_case TRANSPORT CASE WHAT: one case of the Kitex client, as a row.
+kitex_case() {
+    local line colour=$green word=ok why=
+    line=$("$peer" client -addr "$address" -transport "$1" -case "$2" 2>&1 | head -1) || true
+    if [ "$line" != "ok $2" ]; then
+        colour=$red word=FAIL why=$line failed=1
+    fi
+    printf '  %s%-4s%s  %-26s %-16s %8s  %s\n' "$colour" "$word" "$plain" "$2" "$1" '' "${why:-$3}"
+}
+
+# ---- build ------------------------------------------------------------------------------------------
+
+compile_demo() {
+    "${CC:-cc}" -std=c11 -D_POSIX_C_SOURCE=200809L -O2 -Wall -Wextra -Iinclude examples-c/demo/demo.c \
+        -o "$out/demo" -L"$library" -lkrpc "-Wl,-rpath,$PWD/$library" -pthread
+}
+
+peer=
+prepare library abi/build.sh release
+library_build=${started[-1]}
+if command -v go >/dev/null 2>&1; then
+    prepare kitex tests/interop/kitex/build.sh build/interop/kitex
+    kitex_build=${started[-1]}
+fi
+await library "$library_build" "building the library, release"
+compile_demo
+if [ -z "${kitex_build:-}" ]; then
+    echo "Go is not installed, so there is no Kitex to talk to: the C program calls a server in C."
+elif await kitex "$kitex_build" "building Kitex v0.16.3, server and client"; then
+    peer=build/interop/kitex/kitex-peer
+else
+    echo "There is no Kitex to talk to this time: the C program calls a server in C."
+fi
+
+# ---- C client -> Kitex server ------------------------------------------------------------------------
+
+if [ -n "$peer" ]; then
+    start kitex-server "$peer" server -listen 127.0.0.1:0
+    heading "A C program calls a Kitex server at $address"
+else
+    start own-server "$out/demo" server
+    heading "A C program calls a server in C at $address"
+fi
+"$out/demo" client "$address" || failed=1
+
+# ---- Kitex client -> C server ------------------------------------------------------------------------
+
+if [ -n "$peer" ]; then
+    start c-server "$out/demo" server
+    heading "A Kitex client calls a server in C at $address" "what Kitex checked"
+    kitex_case ttheader-framed echo "texts, 70 kB, binaries, a thrown EchoError"
+    kitex_case ttheader echo "the same"
+    kitex_case framed echo "the same"
+    kitex_case buffered echo "the same"
+    kitex_case ttheader-framed second "two services have Echo: each call finds its own"
+    kitex_case ttheader-framed metainfo "pairs beside the call, and back beside the answer"
+    kitex_case ttheader-framed declared "exception of the IDL, with its fields"
+    kitex_case ttheader-framed biz "business status 404 with two extra pairs"
+    kitex_case ttheader-framed error "application exception, type 6, in Kitex's words"
+    kitex_case ttheader-framed unknown-method "type 1, and the connection goes on"
+    kitex_case ttheader-framed deadline "times out, and the late reply meets no other call"
+    speed=$("$peer" bench-client -addr "$address" -size 5 -seconds 1 2>&1 | tail -1)
+    calls=$(sed -n 's/.*"calls":\([0-9]*\).*/\1/p' <<<"$speed")
+    p50=$(sed -n 's/.*"p50_us":\([0-9]*\).*/\1/p' <<<"$speed")
+    printf '  %s%-4s%s  %-26s %-16s %8s  %s\n' "$green" ok "$plain" "Echo for one second" ttheader-framed "$p50" \
+        "$calls calls, one after the other; the median is shown"
+fi
+
+echo
+if [ "$failed" = 0 ]; then
+    say "${green}Everything worked, in ${SECONDS} s."
+else
+    say "${red}Something did not work: see the lines that say FAIL."
+fi
+echo "examples-c/ has programs to start from, include/krpc.h explains every function."
+exit "$failed"

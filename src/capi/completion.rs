@@ -1,0 +1,241 @@
+//! `krpc_completion`: how the host hears that an operation has ended, and calls that end that way.
+
+use std::ffi::c_void;
+use std::sync::Arc;
+
+use crate::base::{Code, Error, Message, Result};
+use crate::capi::client::{krpc_call_options, krpc_client, options_of, request_of};
+use crate::capi::error::krpc_error;
+use crate::capi::foreign::{UserData, krpc_destroy_fn};
+use crate::capi::guard::{guard, put};
+use crate::capi::handle;
+use crate::capi::message::krpc_message;
+use crate::capi::method::krpc_method;
+use crate::capi::op::krpc_op;
+use crate::capi::queue::{krpc_queue, queue_error};
+use crate::capi::reply::krpc_reply;
+use crate::capi::status::krpc_status;
+use crate::capi::types::{SizedStruct, read_sized};
+use crate::op::operation::{self, Completer, Finished, Operation};
+use crate::op::queued;
+use crate::rpc::call::{Client, Method, Reply, Start};
+use crate::rpc::event::{Event, Queue};
+
+/// Hears that a call has ended. Owns `reply`: free it. Runs on a thread of the runtime, one of a pool that
+/// only runs callbacks, where it may block; never twice, never at once for one operation.
+pub type krpc_completion_fn = Option<unsafe extern "C" fn(user_data: *mut c_void, reply: *mut krpc_reply)>;
+
+/// How the host hears that an operation has ended: by callback (`fn`), by an event in a queue (`queue`), or
+/// only by asking its handle (neither). Sized struct: start from `KRPC_COMPLETION_INIT`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct krpc_completion {
+    /// `sizeof(krpc_completion)` as the caller was compiled.
+    pub struct_size: usize,
+    /// Called with `user_data` and the reply; NULL for the other styles.
+    pub callback: krpc_completion_fn,
+    /// Given to `callback` and `destroy`.
+    pub user_data: *mut c_void,
+    /// Called once with `user_data` when nothing will use it any more; also if the start fails. Optional.
+    pub destroy: krpc_destroy_fn,
+    /// Receives an event; a place for it is reserved at the start. NULL for the other styles.
+    pub queue: *mut krpc_queue,
+    /// The host's word for the operation, in its event and for `krpc_queue_cancel`.
+    pub tag: u64,
+}
+
+impl Default for krpc_completion {
+    fn default() -> krpc_completion {
+        krpc_completion {
+            struct_size: 0,
+            callback: None,
+            user_data: std::ptr::null_mut(),
+            destroy: None,
+            queue: std::ptr::null_mut(),
+            tag: 0,
+        }
+    }
+}
+
+// SAFETY: repr(C), `struct_size` first; integers and pointers that are checked before use.
+unsafe impl SizedStruct for krpc_completion {}
+
+/// One of many calls started together. Start from `KRPC_CALL_INIT`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct krpc_call {
+    /// From `krpc_client_method`.
+    pub method: *const krpc_method,
+    /// The *args* struct, borrowed; NULL is an empty one.
+    pub request: *const krpc_message,
+    /// The host's word for the call, in its event and for `krpc_queue_cancel`.
+    pub tag: u64,
+}
+
+/// Starts a call and returns at once.
+///
+/// `method`, `request`, `options`: as in `krpc_client_call`; what is needed of them is retained or copied.
+/// `completion`: NULL to hear of the end by `op` only. `op` (optional): receives an owned operation; with
+/// NULL the call can be cancelled by queue and tag only.
+/// Returns OK if the call was started: then its completion is delivered exactly once, with whatever came of
+/// it. On an error nothing was started, nothing will be delivered, and `destroy` has run.
+///
+/// The call runs on the client's runtime (`krpc_client_options_set_runtime`), by default the shared one.
+///
+/// Thread: any thread. Errors: INVALID_ARGUMENT, CLOSED, QUEUE_FULL, OUT_OF_RESOURCES. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_client_start(
+    client: *const krpc_client,
+    method: *const krpc_method,
+    request: *const krpc_message,
+    options: *const krpc_call_options,
+    completion: *const krpc_completion,
+    op: *mut *mut krpc_op,
+    error: *mut *mut krpc_error,
+) -> krpc_status {
+    put(op, std::ptr::null_mut());
+    // SAFETY: the host vouches for a struct of the size that it says; `destroy` runs on every way out.
+    let style = unsafe { Style::read(completion) };
+    guard(error, || {
+        // SAFETY: the host vouches for handles and struct.
+        let (client, method) = unsafe { (handle::get(client, "client")?, handle::get(method, "method")?) };
+        // SAFETY: as above.
+        let (message, options) = unsafe { (request_of(request)?, options_of(options)?) };
+        client.prepare()?;
+        let (operation, completer) = style?.begin(client)?;
+        let options = options.as_call_options();
+        client.start([Start { method, message: &message, options, completer }]);
+        match op.is_null() {
+            true => operation.forget_handle(),
+            false => put(op, handle::give(operation)),
+        }
+        Ok(())
+    })
+}
+
+/// Starts many calls that end as events of one queue, with one wake-up of the core for all.
+///
+/// `calls`: `count` calls. `options`: for all of them, as in `krpc_client_call`. `queue`: receives an event
+/// for each. `started` (optional): receives how many were started, from the first: all, or as many as the
+/// queue had room for, or 0. Returns OK if all were started, QUEUE_FULL if only some; those that were end
+/// as usual, the others were not touched.
+///
+/// Thread: any thread. Errors: INVALID_ARGUMENT, CLOSED, QUEUE_FULL, OUT_OF_RESOURCES. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_client_start_many(
+    client: *const krpc_client,
+    calls: *const krpc_call,
+    count: usize,
+    options: *const krpc_call_options,
+    queue: *mut krpc_queue,
+    started: *mut usize,
+    error: *mut *mut krpc_error,
+) -> krpc_status {
+    put(started, 0);
+    guard(error, || {
+        // SAFETY: the host vouches for handles, struct and `count` calls.
+        let (client, queue, calls, options) = unsafe {
+            (
+                handle::get(client, "client")?,
+                handle::get(queue, "queue")?,
+                handle::slice(calls, count, "calls")?,
+                options_of(options)?,
+            )
+        };
+        client.prepare()?;
+        // SAFETY: as above.
+        let calls = calls.iter().map(|call| unsafe { prepare(call) }).collect::<Result<Vec<_>>>()?;
+        let ran = start_queued(client, queue.queue(), &calls, options.as_call_options());
+        put(started, ran);
+        match ran == calls.len() {
+            true => Ok(()),
+            false => Err(Error::new(Code::QueueFull, format!("room for {ran} of {count} calls"))),
+        }
+    })
+}
+
+unsafe fn prepare<'a>(call: &krpc_call) -> Result<(&'a Method, Message, u64)> {
+    // SAFETY: the host vouches for the handles.
+    let (method, message) = unsafe { (handle::get(call.method, "calls.method")?, request_of(call.request)?) };
+    Ok((method, message, call.tag))
+}
+
+fn start_queued(
+    client: &Arc<Client>,
+    queue: &Arc<Queue>,
+    calls: &[(&Method, Message, u64)],
+    options: crate::rpc::call::CallOptions<'_>,
+) -> usize {
+    let mut started = 0;
+    client.start(calls.iter().map_while(|(method, message, tag)| {
+        let slot = queue.reserve().ok()?;
+        let (operation, completer) = queued(slot, *tag, call_event(*tag));
+        operation.forget_handle();
+        started += 1;
+        Some(Start { method, message, options, completer })
+    }));
+    started
+}
+
+fn call_event(tag: u64) -> impl FnOnce(Finished<Reply>) -> Event + Send + 'static {
+    move |finished| Event::Call { tag, finished }
+}
+
+/// A completion that was read and checked; owns the host's `user_data`.
+enum Style {
+    Handle(#[allow(dead_code)] UserData),
+    Callback(unsafe extern "C" fn(*mut c_void, *mut krpc_reply), UserData),
+    Queue(Arc<Queue>, u64, #[allow(dead_code)] UserData),
+}
+
+impl Style {
+    unsafe fn read(completion: *const krpc_completion) -> Result<Style> {
+        // SAFETY: the host vouches for a struct of the size that it says.
+        let given = unsafe { read_sized(completion, "completion")? };
+        let user_data = UserData::new(given.user_data, given.destroy);
+        match (given.callback, given.queue.is_null()) {
+            (None, true) => Ok(Style::Handle(user_data)),
+            (Some(callback), true) => Ok(Style::Callback(callback, user_data)),
+            (None, false) => {
+                // SAFETY: the host vouches for the handle.
+                let queue = unsafe { handle::get(given.queue, "completion.queue")? };
+                Ok(Style::Queue(Arc::clone(queue.queue()), given.tag, user_data))
+            }
+            (Some(_), false) => {
+                Err(Error::invalid_argument("completion", "has both a callback and a queue; choose one"))
+            }
+        }
+    }
+
+    /// Makes the operation; with a queue it reserves the event's place.
+    fn begin(self, client: &Client) -> Result<(Operation<Reply>, Completer<Reply>)> {
+        match self {
+            Style::Handle(_) => Ok(operation::new(None)),
+            Style::Queue(queue, tag, _) => {
+                let slot = queue.reserve().map_err(queue_error)?;
+                Ok(queued(slot, tag, call_event(tag)))
+            }
+            Style::Callback(callback, user_data) => {
+                let callbacks = client.callbacks()?;
+                Ok(operation::new(Some(Box::new(move |finished: Finished<Reply>| {
+                    callbacks.run(Box::new(move || call_back(callback, &user_data, &finished)));
+                }))))
+            }
+        }
+    }
+}
+
+/// Runs the host's callback, unless the operation was freed a moment ago.
+fn call_back(
+    callback: unsafe extern "C" fn(*mut c_void, *mut krpc_reply),
+    user_data: &UserData,
+    finished: &Finished<Reply>,
+) {
+    if finished.is_stale() {
+        return;
+    }
+    if let Some(reply) = finished.take() {
+        // SAFETY: the host's function, called once, with what it gave beside it and a reply it now owns.
+        unsafe { callback(user_data.pointer(), handle::give(reply.into())) }
+    }
+}

@@ -1,0 +1,332 @@
+//! `krpc_queue`: a bounded queue of completions, requests and questions.
+
+use crate::base::{Code, Error, Result};
+use crate::capi::decision::krpc_decision;
+use crate::capi::error::krpc_error;
+use crate::capi::guard::{guard, guard_new, guard_or, put};
+use crate::capi::handle::{self, Opaque};
+use crate::capi::op::wait_time;
+use crate::capi::reply::krpc_reply;
+use crate::capi::request::krpc_request;
+use crate::capi::status::krpc_status;
+use crate::capi::types::{SizedStruct, write_sized};
+use crate::observe::handles::Kind;
+use crate::op::queue::QueueError;
+use crate::rpc::event::{Event, WatchedQueue};
+use crate::rpc::may_block;
+
+/// A bounded queue of events: ends of calls, requests of servers, questions. Any number of threads may take
+/// from it; an event loop watches its descriptor.
+///
+/// Shut it down with `krpc_queue_shutdown`, free it with `krpc_queue_free`.
+pub struct krpc_queue {
+    _opaque: [u8; 0],
+}
+
+impl Opaque for krpc_queue {
+    type Inner = WatchedQueue;
+    const KIND: Kind = Kind::Queue;
+}
+
+/// What an event is about.
+#[repr(i32)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum krpc_event_kind {
+    /// The queue was shut down, and nothing will come any more. Carries nothing.
+    KRPC_EVENT_KIND_QUEUE_END = 0,
+    /// A call has ended: `reply`, or NULL if the operation's handle took it.
+    KRPC_EVENT_KIND_CALL = 1,
+    /// A server has a request: `request`.
+    KRPC_EVENT_KIND_REQUEST = 2,
+    /// A server asks something: `decision`.
+    KRPC_EVENT_KIND_DECISION = 3,
+}
+
+/// One event. It owns what it carries until `krpc_event_release`; set a pointer to NULL to keep what is
+/// behind it. New fields are only appended: pass `sizeof(krpc_event)` where asked for.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct krpc_event {
+    /// A `krpc_event_kind`.
+    pub kind: i32,
+    /// How the operation ended; OK for other kinds.
+    pub status: i32,
+    /// The host's word for what it belongs to.
+    pub tag: u64,
+    /// The reply of a call, or NULL.
+    pub reply: *mut krpc_reply,
+    /// The request of a server, or NULL.
+    pub request: *mut krpc_request,
+    /// The question of a server, or NULL.
+    pub decision: *mut krpc_decision,
+}
+
+impl krpc_event {
+    const END: krpc_event = krpc_event {
+        kind: krpc_event_kind::KRPC_EVENT_KIND_QUEUE_END as i32,
+        status: 0,
+        tag: 0,
+        reply: std::ptr::null_mut(),
+        request: std::ptr::null_mut(),
+        decision: std::ptr::null_mut(),
+    };
+}
+
+impl From<Event> for krpc_event {
+    fn from(event: Event) -> krpc_event {
+        let mut taken = krpc_event::END;
+        match event {
+            Event::Call { tag, finished } => {
+                taken.kind = krpc_event_kind::KRPC_EVENT_KIND_CALL as i32;
+                taken.tag = tag;
+                if let Some(reply) = finished.take() {
+                    taken.status = reply.error().map_or(0, |error| error.code() as i32);
+                    taken.reply = handle::give(reply.into());
+                }
+            }
+            Event::Request { tag, request } => {
+                taken.kind = krpc_event_kind::KRPC_EVENT_KIND_REQUEST as i32;
+                taken.tag = tag;
+                taken.request = handle::give((*request).into());
+            }
+            Event::Acl { tag, decision } => {
+                taken.kind = krpc_event_kind::KRPC_EVENT_KIND_DECISION as i32;
+                taken.tag = tag;
+                taken.decision = handle::give(decision.into());
+            }
+        }
+        taken
+    }
+}
+
+/// A queue.
+///
+/// `capacity`: events that can be reserved and waiting together, 1 to 1,048,576. A call reserves its place
+/// when it starts, so that its completion never waits for room.
+/// Returns an owned queue, or NULL and an error.
+///
+/// Thread: any thread. Errors: INVALID_ARGUMENT. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_queue_new(capacity: usize, error: *mut *mut krpc_error) -> *mut krpc_queue {
+    guard_new(error, || match capacity {
+        1..=crate::op::queue::MAX_CAPACITY => Ok(handle::give(WatchedQueue::new(capacity))),
+        _ => Err(Error::invalid_argument("capacity", format_args!("{capacity} is not within 1 and 1048576"))),
+    })
+}
+
+/// A descriptor that is readable while there is something to take, for poll, epoll, asyncio, libuv: level-
+/// or edge-triggered. It belongs to the queue: do not read, write or close it. A take that empties the queue
+/// makes it silent.
+///
+/// `fd`: receives the descriptor, -1 on an error.
+///
+/// Thread: any thread. Errors: INVALID_ARGUMENT, OUT_OF_RESOURCES. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_queue_fd(
+    queue: *const krpc_queue,
+    fd: *mut i32,
+    error: *mut *mut krpc_error,
+) -> krpc_status {
+    put(fd, -1);
+    guard(error, || {
+        // SAFETY: the host vouches for the handle.
+        put(fd, unsafe { handle::get(queue, "queue")? }.descriptor()?);
+        Ok(())
+    })
+}
+
+/// Takes events, in the order in which they came.
+///
+/// `events`: receives up to `capacity` events of `event_size` bytes each, `sizeof(krpc_event)`.
+/// `timeout_ms`: how long to wait for the first; 0 looks without waiting, `KRPC_FOREVER` waits as long as
+/// it takes. `count`: receives how many came, 0 if the time was up.
+/// After a shutdown, when everything was taken, the last event is `KRPC_EVENT_KIND_QUEUE_END`; every
+/// further take gives it again, at once.
+///
+/// Thread: any thread; with a timeout, any that may block. Errors: INVALID_ARGUMENT, WOULD_DEADLOCK.
+/// Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_queue_take(
+    queue: *const krpc_queue,
+    events: *mut krpc_event,
+    event_size: usize,
+    capacity: usize,
+    timeout_ms: i64,
+    count: *mut usize,
+) -> krpc_status {
+    put(count, 0);
+    guard(std::ptr::null_mut(), || {
+        // SAFETY: the host vouches for the handle.
+        let fed = unsafe { handle::get(queue, "queue")? };
+        check_events(events, event_size, capacity)?;
+        if timeout_ms != 0 {
+            may_block()?;
+        }
+        let mut taken = Vec::new();
+        let end = fed.queue().take(&mut taken, capacity, wait_time(timeout_ms)?).end;
+        let all = taken.into_iter().map(krpc_event::from).chain(end.then_some(krpc_event::END));
+        // SAFETY: checked above, and the host vouches for `capacity` events of `event_size` bytes.
+        let written =
+            all.enumerate().map(|(index, event)| unsafe { write(events, event_size, index, event) });
+        put(count, written.count());
+        Ok(())
+    })
+}
+
+/// Releases what an event carries and sets its pointers to NULL. NULL is fine. A request or question that
+/// was not answered is answered by that.
+///
+/// Thread: any thread, once. Errors: none. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_event_release(event: *mut krpc_event) {
+    guard_or((), || {
+        if event.is_null() {
+            return;
+        }
+        // SAFETY: not NULL; the host vouches for an event that it took or cleared.
+        let event = unsafe { &mut *event };
+        // SAFETY: as above; NULL is fine for all of them.
+        unsafe {
+            handle::free(std::mem::replace(&mut event.reply, std::ptr::null_mut()));
+            handle::free(std::mem::replace(&mut event.request, std::ptr::null_mut()));
+            handle::free(std::mem::replace(&mut event.decision, std::ptr::null_mut()));
+        }
+    });
+}
+
+/// Releases many events with one call.
+///
+/// `events`: `count` events of `event_size` bytes each.
+///
+/// Thread: any thread, once. Errors: none. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_event_release_many(events: *mut krpc_event, event_size: usize, count: usize) {
+    guard_or((), || {
+        if check_events(events, event_size, count).is_ok() {
+            // SAFETY: checked above, and the host vouches for `count` events of `event_size` bytes.
+            (0..count).for_each(|index| unsafe { krpc_event_release(at(events, event_size, index)) });
+        }
+    });
+}
+
+/// Asks the operations with this tag to end: they are delivered as CANCELLED, or with their real result if
+/// that came first. Returns how many were asked.
+///
+/// Thread: any thread. Errors: none; 0 if `queue` is NULL. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_queue_cancel(queue: *const krpc_queue, tag: u64) -> usize {
+    // SAFETY: the host vouches for the handle.
+    guard_or(0, || unsafe { handle::get(queue, "queue") }.map_or(0, |fed| fed.queue().cancel_tag(tag)))
+}
+
+/// Ends a queue: nothing new is accepted, operations under way end as CLOSED or with their real result,
+/// what is there can still be taken, and then comes `KRPC_EVENT_KIND_QUEUE_END`. Calling it again does
+/// nothing.
+///
+/// Thread: any thread. Errors: INVALID_ARGUMENT. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_queue_shutdown(queue: *const krpc_queue) -> krpc_status {
+    guard(std::ptr::null_mut(), || {
+        // SAFETY: the host vouches for the handle.
+        unsafe { handle::get(queue, "queue")? }.queue().close();
+        Ok(())
+    })
+}
+
+/// What a queue has seen until now. Sized struct: start from `KRPC_QUEUE_STATS_INIT`.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+pub struct krpc_queue_stats {
+    /// `sizeof(krpc_queue_stats)` as the caller was compiled.
+    pub struct_size: usize,
+    /// Places promised to operations under way.
+    pub reserved: u64,
+    /// Events waiting to be taken.
+    pub queued: u64,
+    /// Most events that ever waited at once.
+    pub max_depth: u64,
+    /// Times that something found no room.
+    pub full: u64,
+    /// Events dropped because their operation was freed.
+    pub stale: u64,
+    /// Times that the descriptor was made readable.
+    pub wakes: u64,
+}
+
+// SAFETY: repr(C), `struct_size` first, integers only.
+unsafe impl SizedStruct for krpc_queue_stats {}
+
+/// Reads the counters of a queue.
+///
+/// `stats`: its `struct_size` must be set; the fields that it has room for are filled in.
+///
+/// Thread: any thread. Errors: INVALID_ARGUMENT. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_queue_read_stats(
+    queue: *const krpc_queue,
+    stats: *mut krpc_queue_stats,
+) -> krpc_status {
+    guard(std::ptr::null_mut(), || {
+        // SAFETY: the host vouches for the handle.
+        let seen = unsafe { handle::get(queue, "queue")? }.queue().stats();
+        let filled = krpc_queue_stats {
+            struct_size: 0,
+            reserved: seen.reserved as u64,
+            queued: seen.queued as u64,
+            max_depth: seen.max_depth as u64,
+            full: seen.full,
+            stale: seen.stale,
+            wakes: seen.rings,
+        };
+        // SAFETY: the host vouches for a struct of the size that it says.
+        unsafe { write_sized(stats, "stats", filled) }
+    })
+}
+
+/// Frees a queue. NULL is fine. What was not taken is released; operations under way end as CLOSED, unseen.
+///
+/// Thread: any thread, once; not while another thread takes from it. Errors: none. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_queue_free(queue: *mut krpc_queue) {
+    guard_or((), || {
+        // SAFETY: the host vouches for the handle.
+        if let Ok(fed) = unsafe { handle::get(queue, "queue") } {
+            fed.queue().close();
+        }
+        // SAFETY: as above.
+        unsafe { handle::free(queue) };
+    });
+}
+
+pub(super) fn queue_error(error: QueueError) -> Error {
+    match error {
+        QueueError::Full => Error::new(Code::QueueFull, error.to_string()),
+        QueueError::Closed => Error::new(Code::Closed, error.to_string()),
+    }
+}
+
+fn check_events(events: *mut krpc_event, event_size: usize, count: usize) -> Result<()> {
+    if event_size < size_of::<krpc_event>() || !event_size.is_multiple_of(align_of::<krpc_event>()) {
+        let why = format_args!("{event_size} is not the size of a krpc_event");
+        return Err(Error::invalid_argument("event_size", why));
+    }
+    match (events.is_null(), count) {
+        (_, 0) => Err(Error::invalid_argument("capacity", "is 0")),
+        (true, _) => Err(Error::invalid_argument("events", "is NULL")),
+        _ => Ok(()),
+    }
+}
+
+unsafe fn at(events: *mut krpc_event, event_size: usize, index: usize) -> *mut krpc_event {
+    // SAFETY: the caller vouches for `index` events of that size.
+    unsafe { events.byte_add(event_size * index) }
+}
+
+unsafe fn write(events: *mut krpc_event, event_size: usize, index: usize, event: krpc_event) {
+    // SAFETY: as above; bytes that only a newer host knows are cleared.
+    unsafe {
+        let place = at(events, event_size, index);
+        place.cast::<u8>().write_bytes(0, event_size);
+        place.write(event);
+    }
+}

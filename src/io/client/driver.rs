@@ -1,0 +1,282 @@
+//! The inbox of a client's calls, and the task that hands them to connections.
+
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::task::{Context, Poll, Waker};
+
+use parking_lot::Mutex;
+use tokio::runtime::Handle;
+
+use crate::base::{Error, Phase};
+use crate::io::addr::Address;
+use crate::io::client::line::{Exchange, Job, Line, Slot};
+use crate::io::runtime::Runtime;
+use crate::io::sync::{PoolOptions, Stats};
+use crate::op::operation::Cause;
+
+/// Addresses tried at most in one call while none can be reached (governance.md §5.4).
+const MAX_ADDRESSES_TRIED: u32 = 6;
+
+/// What a driver's connections are made of: the same as those of blocking calls.
+pub type DriverOptions = PoolOptions;
+
+/// Takes calls from any thread. Dropping it ends idle connections; calls under way end by themselves.
+pub struct Driver {
+    shared: Arc<Shared>,
+}
+
+/// What the driver's task and its connections share. They run on one shard, so its locks are free but
+/// for callers that submit.
+pub(super) struct Shared {
+    options: DriverOptions,
+    peers: Vec<(Arc<str>, Address)>,
+    inbox: Mutex<Inbox>,
+    idle: Mutex<Vec<Vec<Arc<Slot>>>>,
+    next_peer: AtomicUsize,
+    dialled: AtomicU64,
+    reused: AtomicU64,
+    found_dead: AtomicU64,
+    lines: Mutex<Lines>,
+}
+
+/// All connections, so that a close can reach them.
+#[derive(Default)]
+struct Lines {
+    next: u64,
+    open: HashMap<u64, Arc<Slot>>,
+}
+
+#[derive(Default)]
+struct Inbox {
+    jobs: Vec<Job>,
+    waker: Option<Waker>,
+    /// The task will look again before it sleeps: no wake-up is needed.
+    awake: bool,
+    closed: bool,
+}
+
+impl Driver {
+    /// A driver on one of the runtime's shards.
+    pub fn start(peers: Vec<(Arc<str>, Address)>, options: DriverOptions, runtime: &Runtime) -> Driver {
+        let shared = Arc::new(Shared {
+            options,
+            idle: Mutex::new(peers.iter().map(|_| Vec::new()).collect()),
+            peers,
+            inbox: Mutex::default(),
+            next_peer: AtomicUsize::new(0),
+            dialled: AtomicU64::new(0),
+            reused: AtomicU64::new(0),
+            found_dead: AtomicU64::new(0),
+            lines: Mutex::default(),
+        });
+        let shard = runtime.shard(runtime.next_shard()).clone();
+        let task = Dispatch { shared: Arc::clone(&shared), shard: shard.clone(), batch: Vec::new() };
+        shard.spawn(task);
+        Driver { shared }
+    }
+
+    /// Sends calls on their way. Each ends exactly once, whatever happens.
+    pub fn submit(&self, exchanges: impl IntoIterator<Item = Box<dyn Exchange>>) {
+        let jobs = exchanges.into_iter().map(|exchange| Job { exchange, attempts: 0, reused: false });
+        self.shared.post(jobs);
+    }
+
+    /// Refuses what comes and ends idle connections. Calls under way end by themselves, or at once if
+    /// they are cut off.
+    pub fn close(&self, cut_off: bool) {
+        let waker = {
+            let mut inbox = self.shared.inbox.lock();
+            inbox.closed = true;
+            inbox.waker.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        self.shared.close_lines(cut_off);
+    }
+
+    /// What its connections have done so far.
+    pub fn stats(&self) -> Stats {
+        Stats {
+            dialled: self.shared.dialled.load(Ordering::Relaxed),
+            reused: self.shared.reused.load(Ordering::Relaxed),
+            found_dead: self.shared.found_dead.load(Ordering::Relaxed),
+            idle: self.shared.idle.lock().iter().map(|slots| slots.len() as u64).sum(),
+        }
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.close(false);
+    }
+}
+
+impl Shared {
+    pub(super) fn options(&self) -> &DriverOptions {
+        &self.options
+    }
+
+    pub(super) fn address(&self, peer: usize) -> &Address {
+        &self.peers[peer].1
+    }
+
+    pub(super) fn peer_name(&self, peer: usize) -> &Arc<str> {
+        &self.peers[peer].0
+    }
+
+    pub(super) fn count_dialled(&self) {
+        self.dialled.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn count_dead(&self) {
+        self.found_dead.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn line_starts(&self, slot: &Arc<Slot>) -> u64 {
+        let mut lines = self.lines.lock();
+        let id = lines.next;
+        lines.next += 1;
+        lines.open.insert(id, Arc::clone(slot));
+        id
+    }
+
+    pub(super) fn line_ended(&self, id: u64) {
+        self.lines.lock().open.remove(&id);
+    }
+
+    fn close_lines(&self, cut_off: bool) {
+        let slots: Vec<_> = self.lines.lock().open.values().cloned().collect();
+        slots.iter().for_each(|slot| slot.close(cut_off));
+    }
+
+    fn post(&self, jobs: impl Iterator<Item = Job>) {
+        let mut inbox = self.inbox.lock();
+        if inbox.closed {
+            drop(inbox);
+            jobs.for_each(|job| job.fail(None, Cause::Closed.error()));
+            return;
+        }
+        inbox.jobs.extend(jobs);
+        if inbox.awake {
+            return;
+        }
+        inbox.awake = true;
+        let waker = inbox.waker.take();
+        drop(inbox);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// A call whose connection had gone before the request could be seen.
+    pub(super) fn again(&self, job: Job) {
+        self.count_dead();
+        self.post(std::iter::once(job));
+    }
+
+    /// A call whose address could not be reached: the next one may, unless all were tried.
+    pub(super) fn next_peer(&self, job: Job, peer: Arc<str>, error: Error) {
+        let tries = u32::try_from(self.peers.len()).unwrap_or(u32::MAX).min(MAX_ADDRESSES_TRIED);
+        match job.attempts < tries {
+            true => self.post(std::iter::once(job)),
+            false => job.fail(Some(peer), error.at(Phase::Connect)),
+        }
+    }
+
+    /// Puts an idle connection up for the next call. False if enough are up.
+    pub(super) fn offer(&self, peer: usize, slot: &Arc<Slot>) -> bool {
+        let slots = &mut self.idle.lock()[peer];
+        let room = slots.len() < self.options.max_idle;
+        if room {
+            slots.push(Arc::clone(slot));
+        }
+        room
+    }
+
+    /// Takes back an offer, if nobody has taken it up.
+    pub(super) fn withdraw(&self, peer: usize, slot: &Arc<Slot>) {
+        self.idle.lock()[peer].retain(|other| !Arc::ptr_eq(other, slot));
+    }
+}
+
+/// The driver's task.
+struct Dispatch {
+    shared: Arc<Shared>,
+    shard: Handle,
+    batch: Vec<Job>,
+}
+
+impl Dispatch {
+    fn place(&self, mut job: Job) {
+        if let Some(error) = job.cancelled() {
+            return job.fail(None, error.at(Phase::Resolve));
+        }
+        let peer = self.shared.next_peer.fetch_add(1, Ordering::Relaxed) % self.shared.peers.len();
+        job.attempts += 1;
+        job.reused = true;
+        while let Some(slot) = self.pop_idle(peer) {
+            match slot.hand_over(job) {
+                Ok(()) => {
+                    self.shared.reused.fetch_add(1, Ordering::Relaxed);
+                    return;
+                }
+                Err(back) => job = back,
+            }
+        }
+        job.reused = false;
+        let slot = Slot::with(job);
+        let id = self.shared.line_starts(&slot);
+        self.shard.spawn(Line::new(Arc::clone(&self.shared), slot, peer, id));
+    }
+
+    fn pop_idle(&self, peer: usize) -> Option<Arc<Slot>> {
+        self.shared.idle.lock()[peer].pop()
+    }
+}
+
+impl Future for Dispatch {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            // The two lists change places, so that neither is allocated anew for each burst.
+            let mut batch = std::mem::take(&mut self.batch);
+            let closed = {
+                let mut inbox = self.shared.inbox.lock();
+                std::mem::swap(&mut inbox.jobs, &mut batch);
+                inbox.awake = inbox.closed || !batch.is_empty();
+                if !inbox.awake {
+                    inbox.waker = Some(cx.waker().clone());
+                }
+                inbox.closed
+            };
+            let idle = batch.is_empty() && !closed;
+            batch.drain(..).for_each(|job| self.place(job));
+            self.batch = batch;
+            if idle {
+                return Poll::Pending;
+            }
+            if closed {
+                self.shared.close_lines(false);
+                return Poll::Ready(());
+            }
+        }
+    }
+}
+
+/// The shard ends before the client does: nobody will look into the inbox again.
+impl Drop for Dispatch {
+    fn drop(&mut self) {
+        let jobs = {
+            let mut inbox = self.shared.inbox.lock();
+            inbox.closed = true;
+            std::mem::take(&mut inbox.jobs)
+        };
+        for job in jobs.into_iter().chain(self.batch.drain(..)) {
+            job.fail(None, Cause::Shutdown.error());
+        }
+    }
+}

@@ -1,0 +1,433 @@
+//! The task that owns one client connection: it connects, then serves one call after the other.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+use bytes::{Bytes, BytesMut};
+use parking_lot::Mutex;
+
+use crate::base::{Code, Error, Phase, Result};
+use crate::io::client::driver::Shared;
+use crate::io::clock;
+use crate::io::timer::LazyTimer;
+use crate::io::transport::{self, Transport};
+use crate::op::operation::Cause;
+use crate::proto::pingpong::{ClientConn, Request, Response};
+use crate::wire::outbuf::OutBuf;
+
+/// Pieces handed to one `writev`.
+const MAX_SLICES: usize = 16;
+
+/// Room made before a read when nothing is known about what comes.
+const READ_BYTES: usize = 4096;
+
+/// Most room made at once for the rest of a large reply.
+const MAX_READ_BYTES: usize = 256 << 10;
+
+/// A buffer that grew beyond this is given back between calls.
+const KEPT_BUFFER_BYTES: usize = 64 << 10;
+
+/// A call on its way: what it sends, and who hears how it ended.
+pub trait Exchange: Send {
+    /// What goes on the wire.
+    fn request(&self) -> Request<'_>;
+    /// The method's name, shared.
+    fn method(&self) -> &Bytes;
+    /// Why somebody wants the call to end, if so.
+    fn cancelled(&self) -> Option<Cause>;
+    /// Whom to wake when that changes.
+    fn watch(&self, waker: &Waker);
+    /// The end, once.
+    fn finish(self: Box<Self>, end: End);
+}
+
+/// How a call ended, and what is known about its way.
+#[derive(Debug)]
+pub struct End {
+    /// The reply, or why there is none.
+    pub outcome: Result<Response>,
+    /// The last address that was tried.
+    pub peer: Option<Arc<str>>,
+    /// Bytes of the request on the wire, 0 if nothing was sent.
+    pub request_bytes: usize,
+    /// Addresses tried.
+    pub attempts: u32,
+    /// Whether it used a connection that an earlier call had left.
+    pub reused: bool,
+}
+
+/// A call between the driver and a connection.
+pub(super) struct Job {
+    pub(super) exchange: Box<dyn Exchange>,
+    pub(super) attempts: u32,
+    pub(super) reused: bool,
+}
+
+impl Job {
+    pub(super) fn fail(self, peer: Option<Arc<str>>, error: Error) {
+        self.end(peer, 0, Err(error));
+    }
+
+    fn end(self, peer: Option<Arc<str>>, request_bytes: usize, outcome: Result<Response>) {
+        let end = End { outcome, peer, request_bytes, attempts: self.attempts, reused: self.reused };
+        self.exchange.finish(end);
+    }
+
+    /// The error of a call that somebody wants to end.
+    pub(super) fn cancelled(&self) -> Option<Error> {
+        self.exchange.cancelled().map(Cause::error)
+    }
+}
+
+/// Where others reach a connection: its next call, and its end.
+pub(super) struct Slot {
+    state: Mutex<SlotState>,
+}
+
+struct SlotState {
+    job: Option<Job>,
+    /// The connection's task, once it has run.
+    waker: Option<Waker>,
+    /// Whether another call may be handed over.
+    open: bool,
+    /// The call under way must end too.
+    cut_off: bool,
+}
+
+impl Slot {
+    /// A slot whose connection starts with a call.
+    pub(super) fn with(job: Job) -> Arc<Slot> {
+        let state = SlotState { job: Some(job), waker: None, open: true, cut_off: false };
+        Arc::new(Slot { state: Mutex::new(state) })
+    }
+
+    /// Hands over a call; gives it back if the connection has ended.
+    pub(super) fn hand_over(&self, job: Job) -> std::result::Result<(), Job> {
+        let mut state = self.state.lock();
+        if !state.open {
+            return Err(job);
+        }
+        state.job = Some(job);
+        let waker = state.waker.clone();
+        drop(state);
+        wake(waker);
+        Ok(())
+    }
+
+    /// Nothing will be handed over any more: an idle connection ends, and a call under way too if it is
+    /// cut off.
+    pub(super) fn close(&self, cut_off: bool) {
+        let mut state = self.state.lock();
+        state.open = false;
+        state.cut_off |= cut_off;
+        let waker = state.waker.clone();
+        drop(state);
+        wake(waker);
+    }
+}
+
+fn wake(waker: Option<Waker>) {
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}
+
+/// One connection. Polled by its shard until it ends.
+pub(super) struct Line {
+    shared: Arc<Shared>,
+    slot: Arc<Slot>,
+    peer: usize,
+    socket: Socket,
+    proto: ClientConn,
+    input: BytesMut,
+    output: OutBuf,
+    timer: LazyTimer,
+    job: Option<Sending>,
+    idle_since: Instant,
+    /// Up for the next call.
+    offered: bool,
+    id: u64,
+}
+
+enum Socket {
+    Connecting(transport::Connecting, Instant),
+    Open(Transport),
+}
+
+/// The call under way and what of it has left.
+struct Sending {
+    job: Job,
+    bytes: usize,
+}
+
+/// Why the connection ends; the error is the call's, if one is under way.
+enum Stop {
+    Quietly,
+    With(Error),
+    /// The peer had gone before it could have seen the request: another connection may try.
+    Unsent(Error),
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Stop {
+        Stop::With(error)
+    }
+}
+
+impl Line {
+    pub(super) fn new(shared: Arc<Shared>, slot: Arc<Slot>, peer: usize, id: u64) -> Line {
+        let now = clock::now();
+        let connecting = transport::connect(shared.address(peer).clone());
+        let limit = now + shared.options().connect_timeout;
+        Line {
+            proto: ClientConn::new(shared.options().limits),
+            slot,
+            peer,
+            socket: Socket::Connecting(connecting, limit),
+            input: BytesMut::new(),
+            output: OutBuf::new(),
+            timer: LazyTimer::default(),
+            job: None,
+            idle_since: now,
+            offered: false,
+            id,
+            shared,
+        }
+    }
+
+    fn run(&mut self, cx: &mut Context<'_>) -> Result<(), Stop> {
+        loop {
+            if !self.look_around(cx)? {
+                return self.wait_idle(cx);
+            }
+            if !self.connected(cx)? {
+                return Ok(());
+            }
+            self.start_call(cx)?;
+            self.flush(cx)?;
+            if !self.read_reply(cx)? {
+                return self.wait_reply(cx);
+            }
+        }
+    }
+
+    /// Takes the next call, if there is one, and follows what others want. False if there is no call.
+    ///
+    /// A call that is cancelled takes its connection along: the peer may answer still.
+    fn look_around(&mut self, cx: &Context<'_>) -> Result<bool, Stop> {
+        let (job, open, cut_off) = {
+            let mut state = self.slot.state.lock();
+            if state.waker.is_none() {
+                state.waker = Some(cx.waker().clone());
+            }
+            let job = if self.job.is_none() { state.job.take() } else { None };
+            (job, state.open, state.cut_off)
+        };
+        if let Some(job) = job {
+            job.exchange.watch(cx.waker());
+            self.offered = false;
+            self.job = Some(Sending { job, bytes: 0 });
+        }
+        let wanted = self.job.as_ref().map(|sending| sending.job.cancelled());
+        match wanted {
+            None if open => Ok(false),
+            None => Err(Stop::Quietly),
+            Some(Some(error)) => Err(Stop::With(error.at(Phase::Wait))),
+            Some(None) if cut_off => Err(Stop::With(Cause::Closed.error().at(Phase::Wait))),
+            Some(None) => Ok(true),
+        }
+    }
+
+    fn connected(&mut self, cx: &mut Context<'_>) -> Result<bool, Stop> {
+        let Socket::Connecting(connecting, limit) = &mut self.socket else { return Ok(true) };
+        let limit = *limit;
+        match connecting.as_mut().poll(cx) {
+            Poll::Ready(Ok(transport)) => {
+                self.socket = Socket::Open(transport);
+                self.shared.count_dialled();
+                Ok(true)
+            }
+            Poll::Ready(Err(error)) => Err(Stop::With(error.at(Phase::Connect))),
+            Poll::Pending => {
+                let deadline = self.job.as_ref().and_then(|sending| sending.job.exchange.request().deadline);
+                let at = deadline.map_or(limit, |deadline| deadline.min(limit));
+                if !self.timer.wake_at(at, cx) {
+                    return Ok(false);
+                }
+                let (code, text) = match at < limit {
+                    true => (Code::Timeout, "no connection within the call's timeout"),
+                    false => (Code::ConnectTimeout, "no connection within the connect timeout"),
+                };
+                Err(Stop::With(Error::new(code, text).at(Phase::Connect)))
+            }
+        }
+    }
+
+    /// Encodes the request of a call that has not started, unless the peer has gone meanwhile.
+    fn start_call(&mut self, cx: &mut Context<'_>) -> Result<(), Stop> {
+        if self.job.as_ref().is_none_or(|sending| sending.bytes > 0) {
+            return Ok(());
+        }
+        if self.read(cx).is_ready() {
+            return Err(Stop::Unsent(self.proto.lost(&self.input, None)));
+        }
+        let Some(sending) = &mut self.job else { return Ok(()) };
+        let exchange = &sending.job.exchange;
+        self.proto.send(&mut self.output, &exchange.request(), exchange.method())?;
+        sending.bytes = self.output.len();
+        Ok(())
+    }
+
+    fn flush(&mut self, cx: &mut Context<'_>) -> Result<(), Stop> {
+        let Socket::Open(transport) = &mut self.socket else { return Ok(()) };
+        while !self.output.is_empty() {
+            let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+            let count = self.output.io_slices(&mut slices);
+            match transport.poll_write(cx, slices.get(..count).unwrap_or_default()) {
+                Poll::Pending => return Ok(()),
+                Poll::Ready(Ok(written)) => self.output.advance(written),
+                Poll::Ready(Err(reason)) => {
+                    return Err(Stop::Unsent(self.proto.lost(&self.input, Some(&reason)).at(Phase::Send)));
+                }
+            }
+        }
+        if self.job.as_ref().is_some_and(|sending| sending.job.exchange.request().oneway) {
+            self.finish(Response::of_oneway());
+            return Err(Stop::Quietly);
+        }
+        Ok(())
+    }
+
+    /// Reads what is there. True once the call has ended.
+    fn read_reply(&mut self, cx: &mut Context<'_>) -> Result<bool, Stop> {
+        loop {
+            match self.read(cx) {
+                Poll::Pending => return Ok(false),
+                Poll::Ready(Ok(0)) => return Err(Stop::With(self.proto.lost(&self.input, None))),
+                Poll::Ready(Err(reason)) => {
+                    return Err(Stop::With(self.proto.lost(&self.input, Some(&reason))));
+                }
+                Poll::Ready(Ok(_)) => {}
+            }
+            if let Some(response) = self.proto.receive(&mut self.input)? {
+                self.finish(response);
+                return Ok(true);
+            }
+        }
+    }
+
+    fn read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let Socket::Open(transport) = &mut self.socket else { return Poll::Pending };
+        self.input.reserve(self.proto.missing(&self.input).clamp(READ_BYTES, MAX_READ_BYTES));
+        transport.poll_read(cx, &mut self.input)
+    }
+
+    fn finish(&mut self, response: Response) {
+        if let Some(sending) = self.job.take() {
+            let peer = Arc::clone(self.shared.peer_name(self.peer));
+            sending.job.end(Some(peer), sending.bytes, Ok(response));
+        }
+    }
+
+    fn wait_reply(&mut self, cx: &mut Context<'_>) -> Result<(), Stop> {
+        if let Some(at) = self.proto.wake_at()
+            && self.timer.wake_at(at, cx)
+            && self.proto.expired(clock::now())
+        {
+            let error = Error::new(Code::Timeout, "no reply within the timeout");
+            return Err(Stop::With(error.at(Phase::Wait)));
+        }
+        Ok(())
+    }
+
+    /// Offers itself for the next call, and watches for the peer's end meanwhile.
+    fn wait_idle(&mut self, cx: &mut Context<'_>) -> Result<(), Stop> {
+        if !self.proto.is_reusable() {
+            return Err(Stop::Quietly);
+        }
+        if self.input.capacity() > KEPT_BUFFER_BYTES {
+            self.input = BytesMut::new();
+        }
+        // Anything that arrives now is no answer to anything, be it the end.
+        if self.read(cx).is_ready() {
+            self.shared.count_dead();
+            return Err(Stop::Quietly);
+        }
+        if !self.offered {
+            if !self.shared.offer(self.peer, &self.slot) {
+                return Err(Stop::Quietly);
+            }
+            self.offered = true;
+            self.idle_since = clock::now();
+        }
+        if self.timer.wake_at(self.idle_since + self.shared.options().idle_timeout, cx) {
+            return Err(Stop::Quietly);
+        }
+        Ok(())
+    }
+
+    fn stop(&mut self, why: Stop) {
+        let late = self.close_slot();
+        let peer = Arc::clone(self.shared.peer_name(self.peer));
+        if let Some(Sending { job, bytes }) = self.job.take() {
+            match why {
+                Stop::Quietly => {
+                    job.fail(Some(peer), Error::new(Code::ConnectionLost, "the connection ended"))
+                }
+                Stop::Unsent(error) if !job.reused => job.end(Some(peer), bytes, Err(error)),
+                Stop::Unsent(_) => self.shared.again(job),
+                Stop::With(error) if is_unreachable(&error) => {
+                    self.shared.next_peer(job, peer, error);
+                }
+                Stop::With(error) => job.end(Some(peer), bytes, Err(error)),
+            }
+        }
+        if let Some(job) = late {
+            self.shared.again(job);
+        }
+    }
+
+    /// Nothing more is handed over; returns what was, but has not been looked at.
+    fn close_slot(&self) -> Option<Job> {
+        if self.offered {
+            self.shared.withdraw(self.peer, &self.slot);
+        }
+        let mut state = self.slot.state.lock();
+        state.open = false;
+        state.waker = None;
+        state.job.take()
+    }
+}
+
+impl Future for Line {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        match self.run(cx) {
+            Ok(()) => Poll::Pending,
+            Err(why) => {
+                self.stop(why);
+                Poll::Ready(())
+            }
+        }
+    }
+}
+
+/// The shard ends, and with it what it was doing.
+impl Drop for Line {
+    fn drop(&mut self) {
+        let jobs = [self.job.take().map(|sending| sending.job), self.close_slot()];
+        for job in jobs.into_iter().flatten() {
+            job.fail(None, Cause::Shutdown.error());
+        }
+        self.shared.line_ended(self.id);
+    }
+}
+
+/// Whether another address may do better: nothing was sent to this one.
+fn is_unreachable(error: &Error) -> bool {
+    matches!(error.phase(), Phase::Resolve | Phase::Connect) && error.code() != Code::Timeout
+}

@@ -1,0 +1,167 @@
+//! Calls that nobody waits for: they run on a shard and end in an operation.
+
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use crate::base::{Error, Message, Metainfo, Result};
+use crate::io::client::{Driver, End, Exchange};
+use crate::io::clock;
+use crate::io::workers::{Job, Workers};
+use crate::op::operation::{Abandoned, Cause, Completer};
+use crate::proto::pingpong::Request;
+use crate::rpc::Runtime;
+use crate::rpc::call::client::{CallOptions, Client, Terms};
+use crate::rpc::call::method::Method;
+use crate::rpc::call::reply::{Facts, Reply};
+use crate::rpc::context::Watch;
+
+/// The client's connections on a shard, made with its first call that nobody waits for.
+pub(super) struct Shard {
+    driver: Driver,
+    // Outlives the driver: its threads serve the connections.
+    runtime: Arc<Runtime>,
+}
+
+impl Shard {
+    pub(super) fn start(client: &Client) -> Result<Shard> {
+        let runtime = client.options.runtime.clone().map_or_else(Runtime::shared, Ok)?;
+        let peers = client.peers.iter().map(|peer| (Arc::clone(&peer.name), peer.pool.address().clone()));
+        let driver = Driver::start(peers.collect(), client.options.pool, &runtime);
+        Ok(Shard { driver, runtime })
+    }
+
+    pub(super) fn driver(&self) -> &Driver {
+        &self.driver
+    }
+}
+
+/// A call about to be started.
+pub struct Start<'a> {
+    /// What to call.
+    pub method: &'a Method,
+    /// The *args* struct.
+    pub message: &'a Message,
+    /// What it does differently.
+    pub options: CallOptions<'a>,
+    /// Who hears the end.
+    pub completer: Completer<Reply>,
+}
+
+impl Client {
+    /// Whether calls can be started; makes the connections' driver. Ask before an operation is made: what
+    /// has been started only fails through its operation.
+    pub fn prepare(&self) -> Result<()> {
+        self.check_open()?;
+        self.shard().map(|_| ())
+    }
+
+    /// The threads for completion callbacks.
+    pub fn callbacks(&self) -> Result<Callbacks> {
+        self.shard().map(|shard| Callbacks(Arc::clone(shard.runtime.callbacks())))
+    }
+
+    /// Starts calls, with one wake-up of the shard for all. Each ends exactly once.
+    pub fn start<'a>(self: &Arc<Client>, calls: impl IntoIterator<Item = Start<'a>>) {
+        let started = clock::now();
+        match self.shard() {
+            Ok(shard) => {
+                let calls = calls.into_iter().map(|call| Started::exchange(self, call, started));
+                shard.driver().submit(calls);
+            }
+            Err(error) => {
+                calls.into_iter().for_each(|call| call.completer.complete(Reply::failed(error.clone())))
+            }
+        }
+    }
+}
+
+/// Runs completion callbacks, each exactly once, also while their runtime ends.
+pub struct Callbacks(Arc<Workers>);
+
+impl Callbacks {
+    /// Runs a callback soon; it may block.
+    pub fn run(&self, callback: Job) {
+        if let Err(late) = self.0.submit(callback) {
+            late();
+        }
+    }
+}
+
+/// A call under way.
+struct Started {
+    client: Arc<Client>,
+    method: Method,
+    message: Message,
+    metainfo: Metainfo,
+    terms: Terms,
+    seq: i32,
+    started: Instant,
+    completer: Completer<Reply>,
+    _parent: Option<Watch>,
+}
+
+impl Started {
+    fn exchange(client: &Arc<Client>, call: Start<'_>, started: Instant) -> Box<dyn Exchange> {
+        let parent = call.options.parent.map(|parent| parent.watch(call.completer.canceller()));
+        Box::new(Started {
+            terms: client.terms(&call.options, started),
+            metainfo: call.options.all_metainfo().into_owned(),
+            method: call.method.clone(),
+            message: call.message.clone(),
+            seq: client.next_seq(),
+            client: Arc::clone(client),
+            started,
+            completer: call.completer,
+            _parent: parent,
+        })
+    }
+}
+
+impl Exchange for Started {
+    fn request(&self) -> Request<'_> {
+        self.client.request(&self.method, &self.message, &self.metainfo, self.terms, self.seq)
+    }
+
+    fn method(&self) -> &Bytes {
+        self.method.wire_name()
+    }
+
+    fn cancelled(&self) -> Option<Cause> {
+        self.completer.is_cancelled()
+    }
+
+    fn watch(&self, waker: &Waker) {
+        let waker = waker.clone();
+        self.completer.on_cancel(Box::new(move |_| waker.wake()));
+    }
+
+    fn finish(self: Box<Self>, end: End) {
+        let facts = Facts {
+            request_bytes: end.request_bytes,
+            reply_bytes: end.outcome.as_ref().map_or(0, |response| response.wire_bytes),
+            elapsed: clock::now().saturating_duration_since(self.started),
+            attempts: end.attempts,
+            reused_connection: end.reused,
+        };
+        let reply = Reply::ended(end.outcome, &self.method, self.terms.timeout, end.peer, facts);
+        self.completer.complete(reply);
+    }
+}
+
+/// Nothing drops a call without ending it; if something did, its host would still hear of it.
+impl Abandoned for Reply {
+    fn abandoned() -> Reply {
+        Reply::failed(Error::new(crate::base::Code::Internal, "the call was dropped before it ended"))
+    }
+}
+
+/// How long a call may take, as it is told to the peer and as it is kept.
+impl Terms {
+    pub(super) fn new(timeout: Option<Duration>, inherited: Option<Instant>, now: Instant) -> Terms {
+        let own = timeout.and_then(|timeout| now.checked_add(timeout));
+        Terms { timeout, deadline: [own, inherited].into_iter().flatten().min() }
+    }
+}

@@ -1,0 +1,97 @@
+//! What goes through a host's queue: ends of calls, requests, questions.
+
+use std::sync::{Arc, OnceLock};
+
+use crate::base::{Code, Error, Result};
+use crate::io::Bell;
+use crate::op::operation::Finished;
+use crate::op::queue::{self, Doorbell};
+use crate::rpc::call::Reply;
+use crate::rpc::server::AclDecision;
+use crate::rpc::server::Request;
+
+/// A bounded queue that any number of clients and servers fill and any number of threads take from.
+pub type Queue = queue::Queue<Event>;
+
+/// Something that the host hears of by taking it.
+pub enum Event {
+    /// A call has ended.
+    Call {
+        /// As given at its start.
+        tag: u64,
+        /// Its reply, unless the operation's handle took it.
+        finished: Finished<Reply>,
+    },
+    /// A server has a request.
+    Request {
+        /// As given with the method.
+        tag: u64,
+        /// To be answered.
+        request: Box<Request>,
+    },
+    /// A server asks whether a request may be handled.
+    Acl {
+        /// As given with the hook.
+        tag: u64,
+        /// To be answered in time.
+        decision: AclDecision,
+    },
+}
+
+impl queue::Event for Event {
+    fn is_stale(&self) -> bool {
+        match self {
+            Event::Call { finished, .. } => finished.is_stale(),
+            Event::Request { .. } => false,
+            Event::Acl { decision, .. } => !decision.is_open(),
+        }
+    }
+
+    fn tag(&self) -> u64 {
+        match self {
+            Event::Call { tag, .. } | Event::Request { tag, .. } | Event::Acl { tag, .. } => *tag,
+        }
+    }
+}
+
+/// A queue with a descriptor for event loops, made when somebody asks for it.
+pub struct WatchedQueue {
+    queue: Arc<Queue>,
+    bell: OnceLock<Arc<Bell>>,
+}
+
+impl WatchedQueue {
+    /// A queue of a capacity within 1 and [`queue::MAX_CAPACITY`].
+    pub fn new(capacity: usize) -> WatchedQueue {
+        WatchedQueue { queue: Queue::new(capacity, None), bell: OnceLock::new() }
+    }
+
+    /// The queue itself.
+    pub fn queue(&self) -> &Arc<Queue> {
+        &self.queue
+    }
+
+    /// The number of a descriptor that is readable while there is something to take. It belongs to the
+    /// queue.
+    pub fn descriptor(&self) -> Result<i32> {
+        if let Some(bell) = self.bell.get() {
+            return Ok(bell.number());
+        }
+        let bell = Bell::new()
+            .map_err(|reason| Error::new(Code::OutOfResources, format!("no event descriptor: {reason}")))?;
+        // Of two threads that ask first, one wins; the other's bell is closed.
+        let bell = self.bell.get_or_init(|| Arc::new(bell));
+        self.queue.attach(bell.clone());
+        Ok(bell.number())
+    }
+}
+
+impl Doorbell for Bell {
+    fn ring(&self) {
+        Bell::ring(self);
+    }
+
+    fn clear(&self) {
+        self.silence();
+    }
+}
