@@ -145,3 +145,6 @@ impl Bell {
         self.0.as_fd()
     }
 }
+
+#[cfg(test)]
+mod tests;
