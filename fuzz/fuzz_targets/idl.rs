@@ -8,7 +8,7 @@ use libfuzzer_sys::fuzz_target;
 fuzz_target!(|text: &str| {
     let files = MemoryProvider::new().file("t.thrift", text).file("b.thrift", "struct Base { 1: i32 a }");
     let compiled = compile("t.thrift", &files, &Options::default());
-    let _ = compiled.render(Style::default());
+    let _ = compiled.render(Style::Plain);
     let Ok(schema) = compiled.into_schema() else { return };
     let options = JsonOptions { fill_optional: true, absent: Absent::All, ..JsonOptions::default() };
     for (id, _) in schema.structs() {

@@ -226,7 +226,7 @@ fn types() -> impl Strategy<Value = Ty> {
             2 => fields(inner.clone()),
             1 => inner.clone().prop_map(|element| Ty::List(Box::new(element))),
             1 => inner.clone().prop_map(|element| Ty::Set(Box::new(element))),
-            1 => (scalar(), inner).prop_map(|(key, value)| Ty::Map(Box::new(key), Box::new(value))),
+            1 => (scalar().prop_filter("has many texts", |key| !matches!(key, Ty::Double)), inner).prop_map(|(key, value)| Ty::Map(Box::new(key), Box::new(value))),
         ]
     });
     fields(any)
@@ -248,6 +248,21 @@ fn dice() -> impl Strategy<Value = Dice> {
         ),
     )
         .prop_map(|(numbers, texts, doubles)| Dice { numbers, texts, doubles, at: 0 })
+}
+
+/// Whether two documents say the same; 1.0 and 1 do.
+fn same(a: &serde_json::Value, b: &serde_json::Value) -> bool {
+    use serde_json::Value;
+    match (a, b) {
+        (Value::Number(a), Value::Number(b)) => {
+            a == b || !(a.is_i64() && b.is_i64()) && a.as_f64() == b.as_f64()
+        }
+        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)),
+        (Value::Object(a), Value::Object(b)) => {
+            a.len() == b.len() && a.iter().all(|(key, a)| b.get(key).is_some_and(|b| same(a, b)))
+        }
+        _ => a == b,
+    }
 }
 
 /// Any text that looks like JSON a little.
@@ -274,7 +289,7 @@ proptest! {
             let mut back = vec![];
             struct_to_json(&schema, id, &bytes, &options, &mut back).unwrap();
             let values = |text: &[u8]| serde_json::from_slice::<serde_json::Value>(text).unwrap();
-            prop_assert_eq!(values(&back), values(json.as_bytes()));
+            prop_assert!(same(&values(&back), &values(json.as_bytes())), "{} {}", String::from_utf8_lossy(&back), json);
             let mut again = vec![];
             json_to_struct(&schema, id, &back, &options, &mut again).unwrap();
             prop_assert_eq!(&again, &bytes);

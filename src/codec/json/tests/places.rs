@@ -56,7 +56,7 @@ fn malformed_json_with_its_path_and_place() {
         assert_eq!(out, b"before");
     }
     let skipped = parse(&schema, "{\"x\":{\"y\":[1,{\"z\":tru}]}}", &lenient());
-    assert_eq!(failure(skipped).1, "$.x: expected true or false (line 1, column 20, byte 19)");
+    assert_eq!(failure(skipped).1, "$.x: expected true or false (line 1, column 19, byte 18)");
 }
 
 #[test]
