@@ -6,7 +6,7 @@ TASK    := @scripts/task
 
 .DEFAULT_GOAL := build
 .PHONY: build help demo test test-rust test-c test-install test-interop test-long \
-        header lint asan valgrind fuzz-smoke bench install clean
+        header lint asan valgrind loom fuzz-smoke bench install clean
 
 build: ## the release library: target/release/libkrpc.so, libkrpc.so.0, libkrpc.a
 	$(TASK) build
@@ -32,7 +32,7 @@ test-install: ## install, then build an outsider's program with pkg-config and C
 test-interop: ## against real peers
 	$(TASK) test-interop
 
-test-long: ## test, plus AddressSanitizer and longer fuzzing
+test-long: ## test, plus loom, AddressSanitizer and longer fuzzing
 	$(TASK) test-long
 
 header: ## write include/krpc.h and abi/*.txt anew after a change in src/capi
@@ -46,6 +46,9 @@ asan: ## the C programs with AddressSanitizer and UBSan
 
 valgrind: ## the C programs under valgrind only
 	$(TASK) valgrind
+
+loom: ## every interleaving of the models of src/op, to a bound
+	$(TASK) loom
 
 fuzz-smoke: ## each fuzz target for three seconds
 	$(TASK) fuzz-smoke

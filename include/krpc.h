@@ -155,6 +155,10 @@ enum krpc_status
     KRPC_STATUS_TYPE_MISMATCH = 802,
     /** Encoded data exceeds a depth, size or count limit. */
     KRPC_STATUS_CODEC_LIMIT = 803,
+    /** A required field is missing. */
+    KRPC_STATUS_MISSING_FIELD = 804,
+    /** The IDL does not know a field, and the options refuse unknown ones. */
+    KRPC_STATUS_UNKNOWN_FIELD = 805,
     /** A failure inside the library; please report it with its text. */
     KRPC_STATUS_INTERNAL = 901,
     /** The operating system refused a thread, descriptor or memory. */
@@ -1918,7 +1922,7 @@ size_t krpc_live_handles(void);
  *
  * Thread: any thread. Errors: INVALID_ARGUMENT. Since: 0.1.
  */
-krpc_message *krpc_report(int32_t format, krpc_error **error);
+krpc_message *krpc_runtime_report(int32_t format, krpc_error **error);
 
 /* ---- krpc_request: a call in the hands of a handler -------------------------------------- */
 
@@ -2131,7 +2135,7 @@ size_t krpc_server_in_flight(const krpc_server *server);
 /**
  * Stops gracefully: accepts no more connections, lets requests that have arrived be answered, tells
  * TTHeader clients to go elsewhere, and cuts off what is left after `grace_ms`. Blocks until then.
- * Calling it again does nothing.
+ * Calling it again does nothing. A handler that calls it waits for its own request too, until the grace ends.
  *
  * `grace_ms`: milliseconds, 0 cuts off at once, `KRPC_FOREVER` waits as long as it takes. `stopped`
  * (optional): receives counts; its `struct_size` must be set.

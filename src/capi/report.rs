@@ -37,7 +37,7 @@ pub extern "C" fn krpc_live_handles() -> usize {
 ///
 /// Thread: any thread. Errors: INVALID_ARGUMENT. Since: 0.1.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn krpc_report(format: i32, error: *mut *mut krpc_error) -> *mut krpc_message {
+pub unsafe extern "C" fn krpc_runtime_report(format: i32, error: *mut *mut krpc_error) -> *mut krpc_message {
     const TEXT: i32 = krpc_report_format::KRPC_REPORT_FORMAT_TEXT as i32;
     const JSON: i32 = krpc_report_format::KRPC_REPORT_FORMAT_JSON as i32;
     guard_new(error, || {

@@ -5,6 +5,9 @@ use std::mem::{ManuallyDrop, MaybeUninit};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
+use bytes::BytesMut;
+use socket2::Socket;
+
 use crate::base::fork;
 
 /// Blocks all signals in the current thread but those that report its own faults or profile it.
@@ -28,6 +31,17 @@ pub fn block_host_signals() {
         }
         libc::pthread_sigmask(libc::SIG_SETMASK, set.as_ptr(), std::ptr::null_mut());
     }
+}
+
+/// Receives into the buffer's spare room, at most `limit` bytes; 0 means that the peer has ended.
+pub fn receive(socket: &Socket, buffer: &mut BytesMut, limit: usize) -> io::Result<usize> {
+    buffer.reserve(limit);
+    let room = buffer.spare_capacity_mut();
+    let room = room.get_mut(..limit).unwrap_or_default();
+    let received = socket.recv(room)?;
+    // SAFETY: the system has filled that many bytes of the spare room.
+    unsafe { buffer.set_len(buffer.len() + received) };
+    Ok(received)
 }
 
 /// What [`wait`] saw.
@@ -172,3 +186,6 @@ pub fn close_inherited(fd: RawFd) {
     // uses that any more.
     unsafe { libc::close(fd) };
 }
+
+#[cfg(test)]
+mod tests;

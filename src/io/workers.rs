@@ -63,14 +63,15 @@ impl Workers {
         Workers { jobs: Mutex::new(Some(jobs)), crew: Arc::new(crew) }
     }
 
-    /// Runs a job on a thread of the pool; after [`Workers::close`] on this one, so that it always runs.
-    pub fn submit(&self, job: Job) {
-        let Some(jobs) = self.jobs.lock().clone() else { return job() };
+    /// Runs a job on a thread of the pool. Gives it back after [`Workers::close`].
+    pub fn submit(&self, job: Job) -> Result<(), Job> {
+        let Some(jobs) = self.jobs.lock().clone() else { return Err(job) };
         // The crew holds a receiver, so the channel is open.
         let _ = jobs.send(job);
         if self.crew.spare.fetch_sub(1, Ordering::AcqRel) <= 0 {
             Crew::hire(&self.crew);
         }
+        Ok(())
     }
 
     /// Lets queued jobs finish and waits for that, for ever or for `patience`; a thread whose job takes
@@ -164,6 +165,10 @@ mod tests {
         Workers::new("krpc-test-", limit, crate::base::log::global())
     }
 
+    fn submit(workers: &Workers, job: impl FnOnce() + Send + 'static) {
+        assert!(workers.submit(Box::new(job)).is_ok());
+    }
+
     fn spin_until(condition: impl Fn() -> bool) {
         while !condition() {
             std::hint::spin_loop();
@@ -176,16 +181,16 @@ mod tests {
     fn no_thread_is_promised_to_two_jobs() {
         for _ in 0..200 {
             let workers = pool(2);
-            workers.submit(Box::new(|| {}));
+            submit(&workers, || {});
             spin_until(|| workers.crew.spare.load(Ordering::Acquire) == 1);
             let (go, gone) = mpsc::channel();
             let (done, finished) = mpsc::channel();
-            workers.submit(Box::new(move || {
+            submit(&workers, move || {
                 gone.recv_timeout(BOUND).expect("the second job runs beside the first");
                 done.send(()).expect("the test waits");
-            }));
+            });
             spin_until(|| workers.crew.queue.is_empty());
-            workers.submit(Box::new(move || go.send(()).expect("the first job waits")));
+            submit(&workers, move || go.send(()).expect("the first job waits"));
             finished.recv_timeout(BOUND).expect("both ran");
             workers.close(None);
         }
@@ -197,12 +202,12 @@ mod tests {
         let (done, finished) = mpsc::channel();
         for number in 0..1000 {
             let done = done.clone();
-            workers.submit(Box::new(move || done.send(number).expect("the test waits")));
+            submit(&workers, move || done.send(number).expect("the test waits"));
         }
         workers.close(None);
         assert_eq!(finished.try_iter().count(), 1000);
         assert!(workers.crew.started.load(Ordering::Relaxed) <= 3);
-        workers.submit(Box::new(|| panic!("the pool is closed")));
+        assert!(workers.submit(Box::new(|| ())).is_err(), "the pool is closed");
     }
 
     #[test]
@@ -210,10 +215,10 @@ mod tests {
         let workers = pool(1);
         let (go, gone) = mpsc::channel::<()>();
         let (done, finished) = mpsc::channel();
-        workers.submit(Box::new(move || {
+        submit(&workers, move || {
             let _ = gone.recv_timeout(BOUND);
             done.send(()).expect("the test waits");
-        }));
+        });
         workers.close(Some(Duration::from_millis(1)));
         drop(go);
         finished.recv_timeout(BOUND).expect("the job goes on");

@@ -1,6 +1,6 @@
 //! One caller-driven connection: a socket, its buffers, and the protocol's state.
 
-use std::io::{self, IoSlice, Read};
+use std::io::{self, IoSlice};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
@@ -119,11 +119,7 @@ impl Conn {
 
     fn read_once(&mut self) -> io::Result<usize> {
         let want = self.proto.missing(&self.input).clamp(FIRST_READ_BYTES, MAX_READ_BYTES);
-        let start = self.input.len();
-        self.input.resize(start + want, 0);
-        let result = (&self.socket).read(self.input.get_mut(start..).unwrap_or_default());
-        self.input.truncate(start + result.as_ref().copied().unwrap_or(0));
-        result
+        sys::receive(&self.socket, &mut self.input, want)
     }
 
     fn wait(&mut self, interest: Interest, interrupt: &Interrupt<'_>) -> Result<()> {

@@ -157,6 +157,8 @@ struct Call<'a> {
     terms: Terms,
     facts: Facts,
     peer: Option<Arc<str>>,
+    /// The latest look at the clock.
+    now: Instant,
 }
 
 impl Client {
@@ -195,9 +197,13 @@ impl Client {
             terms: self.terms(options, started),
             facts: Facts::default(),
             peer: None,
+            now: started,
         };
         let outcome = self.check_blocking().and_then(|()| call.run());
-        call.facts.elapsed = clock::now().saturating_duration_since(started);
+        if outcome.is_err() {
+            call.now = clock::now();
+        }
+        call.facts.elapsed = call.now.saturating_duration_since(started);
         Reply::ended(outcome, method, call.terms.timeout, call.peer, call.facts)
     }
 
@@ -307,7 +313,7 @@ impl Call<'_> {
 
     fn attempt(&mut self, peer: &Peer) -> Result<Response> {
         self.facts.attempts += 1;
-        while let Some(conn) = peer.pool.take_idle(clock::now()) {
+        while let Some(conn) = peer.pool.take_idle(self.now) {
             self.facts.reused_connection = true;
             match self.exchange(peer, conn) {
                 // The peer had dropped the connection; the next one may be good.
@@ -333,8 +339,9 @@ impl Call<'_> {
             }
         })?;
         self.facts.reply_bytes = response.wire_bytes;
+        self.now = clock::now();
         if !client.closed.load(Ordering::Acquire) {
-            peer.pool.put_back(conn, clock::now());
+            peer.pool.put_back(conn, self.now);
         }
         Ok(response)
     }
