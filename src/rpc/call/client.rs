@@ -197,7 +197,7 @@ impl Client {
             facts: Facts::default(),
             peer: None,
         };
-        let outcome = self.check_blocking().and_then(|()| call.run());
+        let outcome = self.check_blocking().and_then(|()| call.check_parent()).and_then(|()| call.run());
         call.facts.elapsed = clock::now().saturating_duration_since(started);
         Reply::ended(outcome, method, call.terms.timeout, call.peer, call.facts)
     }
@@ -290,6 +290,14 @@ impl Client {
 }
 
 impl Call<'_> {
+    /// Nothing is sent for work that has ended.
+    fn check_parent(&self) -> Result<()> {
+        match self.parent.and_then(Context::cause) {
+            Some(cause) => Err(cause.error().at(Phase::Resolve)),
+            None => Ok(()),
+        }
+    }
+
     /// Tries addresses until one can be reached; a request that may have been seen is never sent twice.
     fn run(&mut self) -> Result<Response> {
         let client = self.client;
