@@ -291,7 +291,7 @@ pub unsafe extern "C" fn krpc_queue_free(queue: *mut krpc_queue) {
     guard_or((), || {
         // SAFETY: the host vouches for the handle.
         if let Ok(fed) = unsafe { handle::get(queue, "queue") } {
-            fed.queue().close();
+            fed.abandon();
         }
         // SAFETY: as above.
         unsafe { handle::free(queue) };
