@@ -21,8 +21,9 @@ use crate::op::queued;
 use crate::rpc::call::{Client, Method, Reply, Start};
 use crate::rpc::event::{Event, Queue};
 
-/// Hears that a call has ended. Owns `reply`: free it. Runs on a thread of the runtime, one of a pool that
-/// only runs callbacks, where it may block; never twice, never at once for one operation.
+/// Hears that a call has ended. Owns `reply`: free it; it is NULL if `krpc_op_take_reply` took it first. Runs
+/// on a thread of the runtime, one of a pool that only runs callbacks, where it may block; never twice, never
+/// at once for one operation.
 pub type krpc_completion_fn = Option<unsafe extern "C" fn(user_data: *mut c_void, reply: *mut krpc_reply)>;
 
 /// How the host hears that an operation has ended: by callback (`fn`), by an event in a queue (`queue`), or
@@ -234,8 +235,7 @@ fn call_back(
     if finished.is_stale() {
         return;
     }
-    if let Some(reply) = finished.take() {
-        // SAFETY: the host's function, called once, with what it gave beside it and a reply it now owns.
-        unsafe { callback(user_data.pointer(), handle::give(reply.into())) }
-    }
+    let reply = finished.take().map_or(std::ptr::null_mut(), |reply| handle::give(reply.into()));
+    // SAFETY: the host's function, called once, with what it gave beside it and a reply it now owns.
+    unsafe { callback(user_data.pointer(), reply) }
 }
