@@ -117,7 +117,8 @@ pub unsafe extern "C" fn krpc_queue_new(capacity: usize, error: *mut *mut krpc_e
 
 /// A descriptor that is readable while there is something to take, for poll, epoll, asyncio, libuv: level-
 /// or edge-triggered. It belongs to the queue: do not read, write or close it. A take that empties the queue
-/// makes it silent.
+/// makes it silent; it stays readable while events are left, and rings once for a burst. So a host that
+/// watches it edge-triggered takes until fewer events come than it had room for.
 ///
 /// `fd`: receives the descriptor, -1 on an error.
 ///
