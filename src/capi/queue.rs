@@ -81,7 +81,6 @@ impl From<Event> for krpc_event {
                 taken.tag = tag;
                 taken.status = finished.failure().map_or(0, |code| code as i32);
                 if let Some(reply) = finished.take() {
-                    taken.status = reply.error().map_or(0, |error| error.code() as i32);
                     taken.reply = handle::give(reply.into());
                 }
             }
