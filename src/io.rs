@@ -7,11 +7,11 @@ pub mod listener;
 pub mod runtime;
 pub mod sync;
 pub mod thread;
+pub mod timer;
 pub mod workers;
 
 mod conn;
 mod sys;
-mod timer;
 mod transport;
 
 pub use addr::Address;
