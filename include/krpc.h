@@ -640,8 +640,9 @@ typedef struct krpc_client_stats {
 } krpc_client_stats;
 
 /**
- * Hears that a call has ended. Owns `reply`: free it. Runs on a thread of the runtime, one of a pool that
- * only runs callbacks, where it may block; never twice, never at once for one operation.
+ * Hears that a call has ended. Owns `reply`: free it; it is NULL if `krpc_op_take_reply` took it first. Runs
+ * on a thread of the runtime, one of a pool that only runs callbacks, where it may block; never twice, never
+ * at once for one operation.
  */
 typedef void (*krpc_completion_fn)(void *user_data, krpc_reply *reply);
 
@@ -653,8 +654,8 @@ typedef void (*krpc_completion_fn)(void *user_data, krpc_reply *reply);
 typedef void (*krpc_destroy_fn)(void *user_data);
 
 /**
- * How the host hears that an operation has ended: by callback (`fn`), by an event in a queue (`queue`), or
- * only by asking its handle (neither). Sized struct: start from `KRPC_COMPLETION_INIT`.
+ * How the host hears that an operation has ended: by `callback`, by an event in a `queue`, or only by asking
+ * its handle (neither). Sized struct: start from `KRPC_COMPLETION_INIT`.
  */
 typedef struct krpc_completion {
     /** `sizeof(krpc_completion)` as the caller was compiled. */
@@ -671,7 +672,7 @@ typedef struct krpc_completion {
     uint64_t tag;
 } krpc_completion;
 
-/** One of many calls started together. Start from `KRPC_CALL_INIT`. */
+/** One of many calls started together. */
 typedef struct krpc_call {
     /** From `krpc_client_method`. */
     const krpc_method *method;
@@ -1017,8 +1018,8 @@ krpc_status krpc_client_start(const krpc_client *client,
  *
  * `calls`: `count` calls. `options`: for all of them, as in `krpc_client_call`. `queue`: receives an event
  * for each. `started` (optional): receives how many were started, from the first: all, or as many as the
- * queue had room for, or 0. Returns OK if all were started, QUEUE_FULL if only some; those that were end
- * as usual, the others were not touched.
+ * queue had room for, or 0. Returns OK if all were started; QUEUE_FULL if only some, or CLOSED if the
+ * queue was shut down: those that were started end as usual, the others were not touched.
  *
  * Thread: any thread. Errors: INVALID_ARGUMENT, CLOSED, QUEUE_FULL, OUT_OF_RESOURCES. Since: 0.1.
  */
@@ -1569,7 +1570,8 @@ krpc_queue *krpc_queue_new(size_t capacity,
 /**
  * A descriptor that is readable while there is something to take, for poll, epoll, asyncio, libuv: level-
  * or edge-triggered. It belongs to the queue: do not read, write or close it. A take that empties the queue
- * makes it silent.
+ * makes it silent; it stays readable while events are left, and rings once for a burst. So a host that
+ * watches it edge-triggered takes until fewer events come than it had room for.
  *
  * `fd`: receives the descriptor, -1 on an error.
  *
@@ -2023,6 +2025,21 @@ krpc_status krpc_request_set_backward(krpc_request *request,
 krpc_status krpc_request_reply(krpc_request *request,
                                const krpc_message *result,
                                krpc_error **error);
+
+/**
+ * Answers many requests with their *result* structs, in one crossing.
+ *
+ * `requests` and `results`: `count` each, as of `krpc_request_reply`; requests stay to be freed. `results`
+ * may be NULL: empty structs for all. `statuses` (optional): receives how each answer went, `count` of
+ * them. Returns how many were answered, 0 if an array is NULL.
+ *
+ * Thread: one at a time. Errors: none but in `statuses`: INVALID_ARGUMENT, INVALID_STATE, GONE.
+ * Since: 0.1.
+ */
+size_t krpc_request_reply_many(krpc_request *const *requests,
+                               const krpc_message *const *results,
+                               size_t count,
+                               krpc_status *statuses);
 
 /**
  * Throws an exception declared in the IDL.

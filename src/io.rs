@@ -7,12 +7,12 @@ pub mod listener;
 pub mod runtime;
 pub mod sync;
 pub mod thread;
+pub mod timer;
 pub mod workers;
 
 mod conn;
 mod inherited;
 mod sys;
-mod timer;
 mod transport;
 
 pub use addr::Address;

@@ -14,7 +14,7 @@ use crate::base::lock::{Condvar, Mutex};
 use crate::base::log::{self, Level, Log};
 use crate::base::{Code, Error, Result};
 use crate::io::thread::{self, Role};
-use crate::io::timer;
+use crate::io::timer::{self, WhileWanted};
 use crate::io::workers::Workers;
 
 /// Host names resolved at once per shard.
@@ -99,9 +99,10 @@ impl Runtime {
         &self.callbacks
     }
 
-    /// Runs something on a shard after a time. It must not block; if the runtime ends first, it is dropped.
-    pub fn after(&self, time: Duration, run: impl FnOnce() + Send + 'static) {
-        self.shard(self.next_shard()).spawn(timer::after(time, run));
+    /// Runs something on a shard after a time, if it is wanted until then. It must not block; if the runtime
+    /// ends first, it is dropped.
+    pub fn after(&self, time: Duration, wanted: WhileWanted, run: impl FnOnce() + Send + 'static) {
+        self.shard(self.next_shard()).spawn(timer::after(time, wanted, run));
     }
 
     /// Where lines go.

@@ -199,7 +199,7 @@ impl Client {
             peer: None,
             now: started,
         };
-        let outcome = self.check_blocking().and_then(|()| call.run());
+        let outcome = self.check_blocking().and_then(|()| call.check_parent()).and_then(|()| call.run());
         if outcome.is_err() {
             call.now = clock::now();
         }
@@ -295,6 +295,14 @@ impl Client {
 }
 
 impl Call<'_> {
+    /// Nothing is sent for work that has ended.
+    fn check_parent(&self) -> Result<()> {
+        match self.parent.and_then(Context::cause) {
+            Some(cause) => Err(cause.error().at(Phase::Resolve)),
+            None => Ok(()),
+        }
+    }
+
     /// Tries addresses until one can be reached; a request that may have been seen is never sent twice.
     fn run(&mut self) -> Result<Response> {
         let client = self.client;
