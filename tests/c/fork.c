@@ -216,7 +216,7 @@ static void frees_leave_it_behind(world *w)
         krpc_request_free(w->request);
         CHECK(krpc_live_handles() == others);
     }
-    krpc_message *report = krpc_report(KRPC_REPORT_FORMAT_TEXT, NULL);
+    krpc_message *report = krpc_runtime_report(KRPC_REPORT_FORMAT_TEXT, NULL);
     krpc_bytes text = krpc_message_bytes(report);
     krpc_str words = {(const char *)text.ptr, text.len};
     CHECK(contains(words, "; 17 freed after a fork, whose memory stays"));
