@@ -48,7 +48,7 @@ impl<T> Slot<T> {
     /// The pointer that the host sees.
     pub(super) fn as_handle<O: Opaque<Inner = T>>(&self) -> *const O {
         let slot = std::ptr::from_ref(self);
-        debug::born(slot as usize, O::KIND);
+        debug::born(slot as usize, O::KIND, false);
         slot.cast()
     }
 }
@@ -67,7 +67,7 @@ pub(super) fn give<O: Opaque>(value: O::Inner) -> *mut O {
     let slot = Box::new(Slot { tag: AtomicU64::new(tag(O::KIND) | OWNED), value });
     handles::created(O::KIND);
     let pointer = Box::into_raw(slot);
-    debug::born(pointer as usize, O::KIND);
+    debug::born(pointer as usize, O::KIND, true);
     pointer.cast()
 }
 
@@ -137,13 +137,14 @@ pub(super) unsafe fn free<O: Opaque>(handle: *mut O) {
 
 /// The box behind an owned handle, no longer the host's. Of two threads that try, one wins.
 unsafe fn reclaim<O: Opaque>(handle: *mut O, parameter: &str) -> Result<Box<Slot<O::Inner>>> {
-    let slot = match check::<O>(handle, parameter) {
-        Err(error) if error.code() == Code::Forked => {
-            leave_behind::<O>(handle.cast());
-            return Err(error);
+    let slot = pointer::<O>(handle, parameter)?;
+    debug::claim(slot as usize, O::KIND, parameter)?;
+    if let Err(error) = check_tag::<O>(slot, parameter) {
+        if error.code() == Code::Forked {
+            leave_behind::<O>(slot);
         }
-        slot => slot?,
-    };
+        return Err(error);
+    }
     match disown::<O>(slot, tag(O::KIND)) {
         Ok(_) => {
             handles::freed(O::KIND);
@@ -174,6 +175,14 @@ fn leave_behind<O: Opaque>(slot: *mut Slot<O::Inner>) {
 }
 
 fn check<O: Opaque>(handle: *const O, parameter: &str) -> Result<*mut Slot<O::Inner>> {
+    let slot = pointer::<O>(handle, parameter)?;
+    debug::alive(slot as usize, parameter)?;
+    check_tag::<O>(slot, parameter)?;
+    Ok(slot)
+}
+
+/// What a handle points to, if it can be one at all.
+fn pointer<O: Opaque>(handle: *const O, parameter: &str) -> Result<*mut Slot<O::Inner>> {
     let slot = handle.cast::<Slot<O::Inner>>().cast_mut();
     if slot.is_null() {
         return Err(Error::invalid_argument(parameter, "is NULL"));
@@ -181,12 +190,15 @@ fn check<O: Opaque>(handle: *const O, parameter: &str) -> Result<*mut Slot<O::In
     if !slot.is_aligned() {
         return Err(Error::invalid_argument(parameter, "is not a handle of this library"));
     }
-    debug::alive(slot as usize, parameter)?;
+    Ok(slot)
+}
+
+fn check_tag<O: Opaque>(slot: *mut Slot<O::Inner>, parameter: &str) -> Result<()> {
     // SAFETY: not NULL, aligned; the caller vouches that it is a handle of some type, whose first
     // field is the tag.
     let found = unsafe { (*slot).tag.load(Ordering::Acquire) };
     match found & !OWNED {
-        found if found == tag(O::KIND) => Ok(slot),
+        found if found == tag(O::KIND) => Ok(()),
         found => Err(refusal(found, O::KIND, slot as usize, parameter)),
     }
 }
@@ -219,14 +231,15 @@ mod debug {
 
     struct Seen {
         kind: Kind,
+        owned: bool,
         made_by: &'static str,
         freed_by: Option<&'static str>,
     }
 
     static SEEN: PerProcess<Mutex<BTreeMap<usize, Seen>>> = PerProcess::new();
 
-    pub(super) fn born(address: usize, kind: Kind) {
-        let seen = Seen { kind, made_by: current_function(), freed_by: None };
+    pub(super) fn born(address: usize, kind: Kind, owned: bool) {
+        let seen = Seen { kind, owned, made_by: current_function(), freed_by: None };
         SEEN.get().lock().insert(address, seen);
     }
 
@@ -239,7 +252,7 @@ mod debug {
     pub(super) fn alive(address: usize, parameter: &str) -> Result<()> {
         match SEEN.get().lock().get(&address) {
             Some(Seen { freed_by: None, .. }) => Ok(()),
-            Some(Seen { kind, made_by, freed_by: Some(freed_by) }) => Err(Error::invalid_argument(
+            Some(Seen { kind, made_by, freed_by: Some(freed_by), .. }) => Err(Error::invalid_argument(
                 parameter,
                 format_args!(
                     "is a krpc_{} that was freed before (made by {made_by}, freed by {freed_by})",
@@ -250,6 +263,18 @@ mod debug {
             None if SEEN.inherited().next().is_some() => Ok(()),
             None => Err(Error::invalid_argument(parameter, "is not a handle of this library")),
         }
+    }
+
+    /// Before an owned handle is freed. Of two threads that try, one is told so before it has touched the
+    /// memory, which may be gone by then.
+    pub(super) fn claim(address: usize, kind: Kind, parameter: &str) -> Result<()> {
+        if let Some(seen) = SEEN.get().lock().get_mut(&address)
+            && (seen.kind, seen.owned, seen.freed_by) == (kind, true, None)
+        {
+            seen.freed_by = Some(current_function());
+            return Ok(());
+        }
+        alive(address, parameter)
     }
 
     /// What an address really is.
@@ -266,9 +291,12 @@ mod debug {
     use crate::base::Result;
     use crate::observe::handles::Kind;
 
-    pub(super) fn born(_: usize, _: Kind) {}
+    pub(super) fn born(_: usize, _: Kind, _: bool) {}
     pub(super) fn died(_: usize) {}
     pub(super) fn alive(_: usize, _: &str) -> Result<()> {
+        Ok(())
+    }
+    pub(super) fn claim(_: usize, _: Kind, _: &str) -> Result<()> {
         Ok(())
     }
     pub(super) fn description(_: usize) -> &'static str {
