@@ -17,7 +17,7 @@ pub fn caught<T>(body: impl FnOnce() -> T) -> Result<T> {
             .copied()
             .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
             .unwrap_or("unknown");
-        let place = PLACE.take().unwrap_or_default();
+        let place = PLACE.try_with(Cell::take).ok().flatten().unwrap_or_default();
         Error::new(Code::Internal, format!("panic in the library{place}: {text}"))
     })
 }
@@ -34,7 +34,8 @@ pub fn report(log: &Log, room: &'static str, error: &Error) {
 }
 
 thread_local! {
-    /// Where this thread's last panic was: only the hook is told.
+    /// Where this thread's last panic was: only the hook is told. Gone at the thread's very end, as in
+    /// functions that run at exit.
     static PLACE: Cell<Option<String>> = const { Cell::new(None) };
 }
 
@@ -49,7 +50,8 @@ fn keep_quiet() {
     }
     let previous = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        PLACE.set(panic.location().map(|place| format!(" at {}:{}", place.file(), place.line())));
+        let place = panic.location().map(|place| format!(" at {}:{}", place.file(), place.line()));
+        let _ = PLACE.try_with(|last| last.set(place));
         if cfg!(test) {
             previous(panic);
         }

@@ -21,12 +21,16 @@ pub fn call_bell() -> Option<Arc<Bell>> {
     thread_local! {
         static BELL: RefCell<Option<Arc<Bell>>> = const { RefCell::new(None) };
     }
-    BELL.with_borrow_mut(|bell| {
+    let new = || Bell::new().ok().map(Arc::new);
+    let kept = BELL.try_with(|kept| {
+        let mut bell = kept.borrow_mut();
         if !bell.as_ref().is_some_and(|bell| bell.is_ours()) {
-            *bell = Bell::new().ok().map(Arc::new);
+            *bell = new();
         }
         bell.clone()
-    })
+    });
+    // At the thread's very end, as in functions that run at exit, nothing can be kept.
+    kept.unwrap_or_else(|_| new())
 }
 
 /// Ringing is all it takes; whoever waits finds out why.

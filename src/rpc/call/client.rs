@@ -385,7 +385,7 @@ impl Call<'_> {
 
 /// Runs a call so that the end of its parent interrupts it. Without a parent it costs nothing.
 fn with_interrupt<T>(client: &Client, parent: Option<&Context>, call: impl FnOnce(&Interrupt<'_>) -> T) -> T {
-    let Some((parent, bell)) = parent.zip(sync::call_bell()) else {
+    let Some((parent, bell)) = parent.and_then(|parent| Some((parent, sync::call_bell()?))) else {
         return call(&Interrupt { client: &client.cut_off, call: None });
     };
     let canceller: Arc<dyn Cancel> = Arc::clone(&bell) as _;
