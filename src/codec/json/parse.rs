@@ -1,7 +1,5 @@
 //! JSON to Thrift Binary (generic.md §4).
 
-use std::borrow::Cow;
-
 use super::fault::{Fault, Result};
 use super::options::{Binary, Duplicates, JsonOptions, Unknown};
 use super::seen::Seen;
@@ -62,7 +60,6 @@ pub(super) struct Parser<'a, 'o> {
     pub(super) options: &'a JsonOptions,
     pub(super) scan: Scanner<'a>,
     pub(super) out: &'o mut Vec<u8>,
-    json: &'a [u8],
     /// Size of the output that must not be exceeded.
     largest: usize,
     depth_left: u8,
@@ -91,7 +88,6 @@ impl<'a, 'o> Parser<'a, 'o> {
             scan: Scanner::new(json),
             largest: out.len().saturating_add(options.limits.bytes),
             out,
-            json,
             depth_left: options.limits.depth,
             not_utf8,
             careful: false,
@@ -422,7 +418,7 @@ impl<'a, 'o> Parser<'a, 'o> {
         let at = self.next();
         let text = match self.scan.peek() {
             Some(b'"') => self.scan.string()?,
-            _ => Cow::Borrowed(self.coerce_text()?),
+            _ => self.coerce_text()?,
         };
         self.binary_text(&text, at)
     }
@@ -475,9 +471,9 @@ impl<'a, 'o> Parser<'a, 'o> {
         self.scan.position()
     }
 
-    /// The text between a position and where the next token is looked for.
+    /// The text that was read since a position.
     pub(super) fn text_since(&self, at: usize) -> &'a [u8] {
-        self.json.get(at..self.scan.position()).unwrap_or_default()
+        self.scan.since(at)
     }
 
     #[inline]
