@@ -22,6 +22,28 @@ pub(super) fn write_field(schema: &Schema, field: &Field, options: &JsonOptions,
     }
 }
 
+/// Writes an absent field with the default of the IDL or zero.
+pub(crate) fn write_absent(schema: &Schema, field: &Field, out: &mut Vec<u8>) {
+    write_field(schema, field, &JsonOptions::default(), out);
+}
+
+/// Writes the types that stand at the head of a container; a map has two, a list one.
+pub(crate) fn write_element_types(schema: &Schema, ty: Type, out: &mut Vec<u8>) -> [Type; 2] {
+    match ty {
+        Type::Map(key, value) => {
+            let types = [schema.ty(key), schema.ty(value)];
+            out.extend_from_slice(&types.map(Type::wire_type));
+            types
+        }
+        Type::List(element) | Type::Set(element) => {
+            let element = schema.ty(element);
+            out.push(element.wire_type());
+            [element, element]
+        }
+        scalar => [scalar, scalar],
+    }
+}
+
 fn write_header(field: &Field, out: &mut Vec<u8>) {
     let [a, b] = field.id.to_be_bytes();
     out.extend_from_slice(&[field.ty.wire_type(), a, b]);
