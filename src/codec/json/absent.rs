@@ -5,9 +5,10 @@ use crate::idl::Schema;
 use crate::idl::schema::{Category, Field, Requiredness, Struct, Type, TypeId, Value};
 
 /// Whether a field that is absent in JSON is written all the same; `None` if it must not be absent.
-pub(super) fn is_filled(field: &Field, options: &JsonOptions) -> Option<bool> {
+pub(super) fn is_filled(structure: &Struct, field: &Field, options: &JsonOptions) -> Option<bool> {
+    let alternatives = matches!(structure.category, Category::Union | Category::Result);
     match field.requiredness {
-        Requiredness::Optional => Some(options.fill_optional),
+        Requiredness::Optional => Some(options.fill_optional && !alternatives),
         Requiredness::Default => Some(true),
         Requiredness::Required => options.fill_required.then_some(true),
     }
