@@ -5,7 +5,7 @@ DESTDIR ?=
 TASK    := @scripts/task
 
 .DEFAULT_GOAL := build
-.PHONY: build help demo test test-rust test-c test-install test-interop test-long \
+.PHONY: build help demo test test-rust test-c test-install test-hosts test-interop test-long \
         header lint asan valgrind fuzz-smoke bench install clean
 
 build: ## the release library: target/release/libkrpc.so, libkrpc.so.0, libkrpc.a
@@ -28,6 +28,9 @@ test-c: ## C programs and examples against the shared library, plain and under v
 
 test-install: ## install, then build an outsider's program with pkg-config and CMake
 	$(TASK) test-install
+
+test-hosts: ## foreign event loops: asyncio through ctypes, epoll
+	$(TASK) test-hosts
 
 test-interop: ## against real peers
 	$(TASK) test-interop
