@@ -201,7 +201,9 @@ mod tests {
         workers.close(None);
         assert_eq!(finished.try_iter().count(), 1000);
         assert!(workers.crew.started.load(Ordering::Relaxed) <= 3);
-        workers.submit(Box::new(|| panic!("the pool is closed")));
+        let (done, finished) = mpsc::channel();
+        workers.submit(Box::new(move || done.send(std::thread::current().id()).expect("the test waits")));
+        assert_eq!(finished.try_recv(), Ok(std::thread::current().id()), "a closed pool runs jobs at once");
     }
 
     #[test]
