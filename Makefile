@@ -6,7 +6,7 @@ TASK    := @scripts/task
 
 .DEFAULT_GOAL := build
 .PHONY: build help demo test test-rust test-c test-install test-hosts test-interop test-long \
-        header lint asan valgrind fuzz-smoke bench install clean
+        header lint asan valgrind fuzz-abi fuzz-smoke bench install clean
 
 build: ## the release library: target/release/libkrpc.so, libkrpc.so.0, libkrpc.a
 	$(TASK) build
@@ -49,6 +49,9 @@ asan: ## the C programs with AddressSanitizer and UBSan
 
 valgrind: ## the C programs under valgrind only
 	$(TASK) valgrind
+
+fuzz-abi: ## random calls over the whole ABI for ten seconds
+	$(TASK) fuzz-abi
 
 fuzz-smoke: ## each fuzz target for three seconds
 	$(TASK) fuzz-smoke
