@@ -33,6 +33,13 @@
  *   only ever get new fields at the end. Numbers of enums are never reused; treat unknown ones as
  *   legal.
  *
+ * Processes. In the child of a fork, handles from before it are FORKED: functions that take one say
+ *   so, getters give their neutral value, and freeing one only forgets it: what is behind it stays,
+ *   no destroy function runs, the parent notices nothing. New handles work, whatever other threads
+ *   were doing at the fork; the child sets its own log function. A child that is forked inside a
+ *   callback must not return from it. See `krpc_fork_close_inherited`. A program may exit at any
+ *   time, from any thread, with threads of the library at work; what was under way is then lost.
+ *
  * The library creates no thread and prints nothing when it is loaded; it never touches signals,
  * the environment or the locale of the process.
  */
@@ -347,9 +354,15 @@ enum krpc_report_format
   : int32_t
 #endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
  {
-    /** One line for people, e.g. "3 live handles: 2 message, 1 reply". */
+    /**
+     * One line for people, e.g. "3 live handles: 2 message, 1 reply"; in a child of fork also how many of
+     * the parent's handles it has freed, whose memory stays.
+     */
     KRPC_REPORT_FORMAT_TEXT = 1,
-    /** A JSON object with the live and created handles of every type. */
+    /**
+     * A JSON object with the live and created handles of every type, and how many were freed after a fork
+     * (`left_behind`).
+     */
     KRPC_REPORT_FORMAT_JSON = 2,
 };
 #ifndef __cplusplus
@@ -1144,7 +1157,7 @@ void krpc_decision_free(krpc_decision *decision);
 /* ---- krpc_error: a failure with all that is known about it ------------------------------- */
 
 /**
- * The status. `KRPC_OK` if `error` is NULL.
+ * The status. `KRPC_OK` if `error` is NULL; FORKED if it is from before a fork.
  *
  * Thread: any thread. Errors: none. Since: 0.1.
  */
@@ -1526,6 +1539,19 @@ krpc_reply *krpc_op_take_reply(const krpc_op *op);
  * Thread: any thread, once. Errors: none. Since: 0.1.
  */
 void krpc_op_free(krpc_op *op);
+
+/* ---- The process: what a child of fork may do -------------------------------------------- */
+
+/**
+ * Closes the sockets that a child has inherited from its parent's libraries: listeners and connections of
+ * servers and clients, as far as they are still the same files. Without it the parent's addresses stay in
+ * use and its peers see no end until the child has exited as well. Other descriptors stay: those of event
+ * loops and queues. Returns how many were closed; 0 in a process that is no child. Sockets that the child
+ * has made itself stay open.
+ *
+ * Thread: any thread of a child. Errors: none. Since: 0.1.
+ */
+size_t krpc_fork_close_inherited(void);
 
 /* ---- krpc_queue: a bounded queue of completions, requests and questions ------------------ */
 

@@ -6,13 +6,13 @@
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use bytes::BytesMut;
-use parking_lot::Mutex;
 
+use crate::base::lock::Mutex;
 use crate::base::log::{Level, Log};
 use crate::base::{Code, Error, Limits, Result};
 use crate::io::clock;
@@ -191,7 +191,7 @@ impl Mailbox {
     }
 }
 
-fn wake(mut mail: parking_lot::MutexGuard<'_, Mail>) {
+fn wake(mut mail: MutexGuard<'_, Mail>) {
     if mail.awake {
         return;
     }

@@ -303,7 +303,7 @@ fn servers_that_cannot_start_say_why() {
 
 /// Keeps what is logged.
 #[derive(Default)]
-struct Kept(parking_lot::Mutex<Vec<String>>);
+struct Kept(krpc::base::lock::Mutex<Vec<String>>);
 
 impl krpc::base::log::Sink for Kept {
     fn level(&self) -> krpc::base::log::Level {

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 
-use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
+use crate::base::lock::Mutex;
 use crate::base::{Error, Phase};
 use crate::io::addr::Address;
 use crate::io::client::line::{Exchange, Job, Line, Slot};

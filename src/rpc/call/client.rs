@@ -5,8 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
-
+use crate::base::lock::Mutex;
 use crate::base::{Code, Error, Message, Metainfo, Phase, Result};
 use crate::io::sync::{self, Conn, Interrupt, Pool, PoolOptions, Sent, Stats};
 use crate::io::{Address, Bell, clock, thread};
