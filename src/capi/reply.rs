@@ -77,7 +77,7 @@ pub unsafe extern "C" fn krpc_reply_status(reply: *const krpc_reply) -> krpc_sta
     // SAFETY: the host vouches for the handle.
     guard_or(krpc_status::KRPC_STATUS_INVALID_ARGUMENT, || match unsafe { handle::get(reply, "reply") } {
         Ok(ended) => ended.status,
-        Err(_) => krpc_status::KRPC_STATUS_INVALID_ARGUMENT,
+        Err(error) => krpc_status::from(error.code()),
     })
 }
 
