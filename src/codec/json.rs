@@ -39,6 +39,7 @@ mod print;
 mod seen;
 mod text;
 
+pub(crate) use absent::{write_absent, write_element_types};
 pub use call::{
     ReplyJson, exception_from_json, reply_from_json, reply_to_json, request_from_json, request_to_json,
 };

@@ -227,8 +227,9 @@ static void the_limit_on_requests_in_flight_holds(void)
     queued_open(&all, 8, 2);
     caller first, second;
     caller_start(&first, all.client, "Queued/ask", "x");
+    krpc_request *one = next_request(&all); /* before the second starts: it is the first's */
     caller_start(&second, all.client, "Queued/ask", "x");
-    krpc_request *one = next_request(&all), *two = next_request(&all);
+    krpc_request *two = next_request(&all);
     CHECK(krpc_server_in_flight(all.server) == 2);
     CALL_STATUS(all.client, "Queued/ask", KRPC_STATUS_REMOTE_EXCEPTION,
                 "request over limit: too many requests in flight");

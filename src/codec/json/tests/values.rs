@@ -484,3 +484,18 @@ fn unknown_members_and_fields_kept_and_written_back() {
     assert_eq!(failure(parse(&known, r#"{"$unknown":1}"#, &keep)).0, Code::Malformed);
     assert_eq!(there_and_back(&known, r#"{"x":{"y":[1,"}"]},"a":1}"#, &keep).unwrap(), r#"{"a":1}"#);
 }
+
+#[test]
+fn unions_are_not_filled_and_may_be_of_a_member_unknown_here() {
+    let schema = schema("union U { 1: i32 a = 5, 2: i32 b } struct S { 1: optional U u, 2: optional i8 x }");
+    let fill = JsonOptions { fill_optional: true, ..lenient() };
+    assert_eq!(
+        parse(&schema, "{\"u\":{\"b\":1}}", &fill).unwrap(),
+        b"\x0c\0\x01\x08\0\x02\0\0\0\x01\0\x03\0\x02\0\0"
+    );
+    let keep = JsonOptions { unknown: Unknown::Keep, ..strict() };
+    let json = r#"{"u":{"$unknown":"AgAJAQ=="}}"#;
+    assert_eq!(there_and_back(&schema, json, &keep).unwrap(), json);
+    let both = r#"{"u":{"a":1,"$unknown":"AgAJAQ=="}}"#;
+    assert_eq!(failure(parse(&schema, both, &keep)).0, Code::TypeMismatch);
+}
