@@ -33,6 +33,13 @@
  *   only ever get new fields at the end. Numbers of enums are never reused; treat unknown ones as
  *   legal.
  *
+ * Processes. In the child of a fork, handles from before it are FORKED: functions that take one say
+ *   so, getters give their neutral value, and freeing one only forgets it: what is behind it stays,
+ *   no destroy function runs, the parent notices nothing. New handles work, whatever other threads
+ *   were doing at the fork; the child sets its own log function. A child that is forked inside a
+ *   callback must not return from it. See `krpc_fork_close_inherited`. A program may exit at any
+ *   time, from any thread, with threads of the library at work; what was under way is then lost.
+ *
  * The library creates no thread and prints nothing when it is loaded; it never touches signals,
  * the environment or the locale of the process.
  */
@@ -148,6 +155,10 @@ enum krpc_status
     KRPC_STATUS_TYPE_MISMATCH = 802,
     /** Encoded data exceeds a depth, size or count limit. */
     KRPC_STATUS_CODEC_LIMIT = 803,
+    /** A required field is missing. */
+    KRPC_STATUS_MISSING_FIELD = 804,
+    /** The IDL does not know a field, and the options refuse unknown ones. */
+    KRPC_STATUS_UNKNOWN_FIELD = 805,
     /** A failure inside the library; please report it with its text. */
     KRPC_STATUS_INTERNAL = 901,
     /** The operating system refused a thread, descriptor or memory. */
@@ -343,9 +354,15 @@ enum krpc_report_format
   : int32_t
 #endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
  {
-    /** One line for people, e.g. "3 live handles: 2 message, 1 reply". */
+    /**
+     * One line for people, e.g. "3 live handles: 2 message, 1 reply"; in a child of fork also how many of
+     * the parent's handles it has freed, whose memory stays.
+     */
     KRPC_REPORT_FORMAT_TEXT = 1,
-    /** A JSON object with the live and created handles of every type. */
+    /**
+     * A JSON object with the live and created handles of every type, and how many were freed after a fork
+     * (`left_behind`).
+     */
     KRPC_REPORT_FORMAT_JSON = 2,
 };
 #ifndef __cplusplus
@@ -1140,7 +1157,7 @@ void krpc_decision_free(krpc_decision *decision);
 /* ---- krpc_error: a failure with all that is known about it ------------------------------- */
 
 /**
- * The status. `KRPC_OK` if `error` is NULL.
+ * The status. `KRPC_OK` if `error` is NULL; FORKED if it is from before a fork.
  *
  * Thread: any thread. Errors: none. Since: 0.1.
  */
@@ -1523,6 +1540,19 @@ krpc_reply *krpc_op_take_reply(const krpc_op *op);
  */
 void krpc_op_free(krpc_op *op);
 
+/* ---- The process: what a child of fork may do -------------------------------------------- */
+
+/**
+ * Closes the sockets that a child has inherited from its parent's libraries: listeners and connections of
+ * servers and clients, as far as they are still the same files. Without it the parent's addresses stay in
+ * use and its peers see no end until the child has exited as well. Other descriptors stay: those of event
+ * loops and queues. Returns how many were closed; 0 in a process that is no child. Sockets that the child
+ * has made itself stay open.
+ *
+ * Thread: any thread of a child. Errors: none. Since: 0.1.
+ */
+size_t krpc_fork_close_inherited(void);
+
 /* ---- krpc_queue: a bounded queue of completions, requests and questions ------------------ */
 
 /**
@@ -1894,7 +1924,7 @@ size_t krpc_live_handles(void);
  *
  * Thread: any thread. Errors: INVALID_ARGUMENT. Since: 0.1.
  */
-krpc_message *krpc_report(int32_t format, krpc_error **error);
+krpc_message *krpc_runtime_report(int32_t format, krpc_error **error);
 
 /* ---- krpc_request: a call in the hands of a handler -------------------------------------- */
 
@@ -2122,7 +2152,7 @@ size_t krpc_server_in_flight(const krpc_server *server);
 /**
  * Stops gracefully: accepts no more connections, lets requests that have arrived be answered, tells
  * TTHeader clients to go elsewhere, and cuts off what is left after `grace_ms`. Blocks until then.
- * Calling it again does nothing.
+ * Calling it again does nothing. A handler that calls it waits for its own request too, until the grace ends.
  *
  * `grace_ms`: milliseconds, 0 cuts off at once, `KRPC_FOREVER` waits as long as it takes. `stopped`
  * (optional): receives counts; its `struct_size` must be set.

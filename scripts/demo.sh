@@ -134,6 +134,7 @@ if [ -n "$peer" ]; then
     kitex_case framed echo "the same"
     kitex_case buffered echo "the same"
     kitex_case ttheader-framed second "two services have Echo: each call finds its own"
+    kitex_case ttheader-framed metainfo "pairs beside the call, and back beside the answer"
     kitex_case ttheader-framed declared "exception of the IDL, with its fields"
     kitex_case ttheader-framed biz "business status 404 with two extra pairs"
     kitex_case ttheader-framed error "application exception, type 6, in Kitex's words"

@@ -22,6 +22,7 @@ pub mod message;
 pub mod metainfo;
 pub mod method;
 pub mod op;
+pub mod process;
 pub mod queue;
 pub mod reader;
 pub mod reply;
@@ -32,6 +33,8 @@ pub mod server;
 pub mod server_options;
 pub mod service;
 pub mod status;
+#[cfg(feature = "test-hooks")]
+mod test_hooks;
 pub mod types;
 pub mod version;
 pub mod writer;

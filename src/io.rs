@@ -11,9 +11,11 @@ pub mod timer;
 pub mod workers;
 
 mod conn;
+mod inherited;
 mod sys;
 mod transport;
 
 pub use addr::Address;
 pub use conn::{Dispatch, Responder, Setup};
+pub use inherited::close as close_inherited_sockets;
 pub use sys::Bell;

@@ -383,7 +383,9 @@ static void on_meta(void *user_data, krpc_request *request)
     if (krpc_reader_find(reader, 1, NULL))
         krpc_reader_map(reader, NULL, NULL, &entries);
     krpc_writer *writer = new_writer();
-    krpc_writer_field_map(writer, 0, KRPC_TYPE_STRING, KRPC_TYPE_STRING, entries + krpc_metainfo_count(pairs));
+    krpc_writer_field_map(writer, 0, KRPC_TYPE_STRING, KRPC_TYPE_STRING, 1 + entries + krpc_metainfo_count(pairs));
+    krpc_writer_string(writer, KRPC_STR("caller"));
+    krpc_writer_string(writer, krpc_request_caller(request));
     char name[128];
     krpc_str key, value;
     for (; entries > 0; entries--) {

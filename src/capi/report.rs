@@ -13,9 +13,11 @@ use crate::observe::handles;
 #[repr(i32)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum krpc_report_format {
-    /// One line for people, e.g. "3 live handles: 2 message, 1 reply".
+    /// One line for people, e.g. "3 live handles: 2 message, 1 reply"; in a child of fork also how many of
+    /// the parent's handles it has freed, whose memory stays.
     KRPC_REPORT_FORMAT_TEXT = 1,
-    /// A JSON object with the live and created handles of every type.
+    /// A JSON object with the live and created handles of every type, and how many were freed after a fork
+    /// (`left_behind`).
     KRPC_REPORT_FORMAT_JSON = 2,
 }
 
@@ -35,7 +37,7 @@ pub extern "C" fn krpc_live_handles() -> usize {
 ///
 /// Thread: any thread. Errors: INVALID_ARGUMENT. Since: 0.1.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn krpc_report(format: i32, error: *mut *mut krpc_error) -> *mut krpc_message {
+pub unsafe extern "C" fn krpc_runtime_report(format: i32, error: *mut *mut krpc_error) -> *mut krpc_message {
     const TEXT: i32 = krpc_report_format::KRPC_REPORT_FORMAT_TEXT as i32;
     const JSON: i32 = krpc_report_format::KRPC_REPORT_FORMAT_JSON as i32;
     guard_new(error, || {

@@ -90,7 +90,7 @@ pub unsafe extern "C" fn krpc_server_in_flight(server: *const krpc_server) -> us
 
 /// Stops gracefully: accepts no more connections, lets requests that have arrived be answered, tells
 /// TTHeader clients to go elsewhere, and cuts off what is left after `grace_ms`. Blocks until then.
-/// Calling it again does nothing.
+/// Calling it again does nothing. A handler that calls it waits for its own request too, until the grace ends.
 ///
 /// `grace_ms`: milliseconds, 0 cuts off at once, `KRPC_FOREVER` waits as long as it takes. `stopped`
 /// (optional): receives counts; its `struct_size` must be set.

@@ -6,14 +6,16 @@
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use bytes::BytesMut;
-use parking_lot::Mutex;
 
+use crate::base::fault::{self, Point};
+use crate::base::lock::Mutex;
 use crate::base::log::{Level, Log};
+use crate::base::panic;
 use crate::base::{Code, Error, Limits, Result};
 use crate::io::clock;
 use crate::io::timer::LazyTimer;
@@ -191,7 +193,7 @@ impl Mailbox {
     }
 }
 
-fn wake(mut mail: parking_lot::MutexGuard<'_, Mail>) {
+fn wake(mut mail: MutexGuard<'_, Mail>) {
     if mail.awake {
         return;
     }
@@ -242,20 +244,22 @@ impl ConnTask {
     }
 
     fn run(&mut self, cx: &mut Context<'_>) -> Result<Pause, End> {
+        fault::panic_at(Point::ServerTask);
+        // One look at the clock serves the whole wake-up: nothing in here waits.
+        let now = clock::now();
         let mut served = 0;
         loop {
-            let now = clock::now();
             if let Some(reply) = self.take_mail(cx, now)? {
                 self.proto.reply(&mut self.output, &reply, now)?;
             }
             if served == FAIR_REQUESTS {
-                self.flush(cx)?;
+                self.flush(cx, now)?;
                 return Ok(Pause::Yield);
             }
             let received = self.proto.receive(&mut self.input, now);
             if received.is_err() {
                 // What was answered before is still the peer's.
-                self.flush(cx)?;
+                self.flush(cx, now)?;
             }
             if let Some(request) = received? {
                 served += 1;
@@ -263,7 +267,7 @@ impl ConnTask {
                 self.setup.dispatch.dispatch(request, responder);
                 continue;
             }
-            self.flush(cx)?;
+            self.flush(cx, now)?;
             if self.is_finished() {
                 return Err(End::Done);
             }
@@ -296,7 +300,7 @@ impl ConnTask {
     }
 
     /// Writes what there is, as far as the peer takes it.
-    fn flush(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
+    fn flush(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<(), End> {
         while !self.output.is_empty() {
             let mut slices = [IoSlice::new(&[]); MAX_SLICES];
             let count = self.output.io_slices(&mut slices);
@@ -305,7 +309,7 @@ impl ConnTask {
                 Poll::Ready(Err(reason)) => return Err(End::Lost(reason)),
                 Poll::Ready(Ok(written)) => {
                     self.output.advance(written);
-                    self.proto.written(self.output.len(), clock::now());
+                    self.proto.written(self.output.len(), now);
                 }
             }
         }
@@ -369,6 +373,8 @@ enum End {
     Lost(io::Error),
     /// The peer broke a rule.
     Refused(Error),
+    /// A fault in here.
+    Panicked(Error),
 }
 
 impl From<Error> for End {
@@ -381,7 +387,8 @@ impl Future for ConnTask {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        match self.run(cx) {
+        let ran = panic::caught(|| self.run(cx)).unwrap_or_else(|error| Err(End::Panicked(error)));
+        match ran {
             Ok(Pause::Sleep) => Poll::Pending,
             Ok(Pause::Yield) => {
                 cx.waker().wake_by_ref();
@@ -403,6 +410,7 @@ impl ConnTask {
             End::Lost(reason) => {
                 self.setup.log.write(Level::Debug, "server", format_args!("{peer}: {reason}"));
             }
+            End::Panicked(error) => panic::report(&self.setup.log, "server", error),
             End::Refused(error) => {
                 let level = if error.code() == Code::IdleTimeout { Level::Debug } else { Level::Warn };
                 self.setup.log.write(level, "server", format_args!("{peer}: closed: {error}"));

@@ -6,10 +6,11 @@ use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::Notify;
 
+use crate::base::fork::PerProcess;
+use crate::base::lock::{Condvar, Mutex};
 use crate::base::log::{self, Level, Log};
 use crate::base::{Code, Error, Result};
 use crate::io::thread::{self, Role};
@@ -77,8 +78,8 @@ impl Runtime {
 
     /// The process's shared runtime: made on first use, ended with its last reference.
     pub fn shared() -> Result<Arc<Runtime>> {
-        static SHARED: Mutex<Weak<Runtime>> = Mutex::new(Weak::new());
-        let mut shared = SHARED.lock();
+        static SHARED: PerProcess<Mutex<Weak<Runtime>>> = PerProcess::new();
+        let mut shared = SHARED.get().lock();
         if let Some(runtime) = shared.upgrade() {
             return Ok(runtime);
         }
@@ -172,7 +173,6 @@ impl Shard {
                 .enable_time()
                 .max_blocking_threads(RESOLVER_THREADS)
                 .thread_name("krpc-resolve")
-                .on_thread_start(crate::io::sys::block_host_signals)
                 .build();
             match executor {
                 Ok(executor) => {
@@ -211,7 +211,7 @@ impl Place {
         loop {
             match made.take() {
                 Some(made) => return made,
-                None => self.filled.wait(&mut made),
+                None => made = self.filled.wait(made),
             }
         }
     }

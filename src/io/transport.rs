@@ -1,15 +1,19 @@
 //! TCP and unix sockets behind one face, registered with a shard.
 
 use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::path::Path;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::{TcpSocket, TcpStream, UnixSocket, UnixStream};
 
+use crate::base::fault::{self, Point};
 use crate::base::{Code, Error, Phase, Result};
 use crate::io::addr::Address;
+use crate::io::inherited;
 
 /// A connected, non-blocking socket.
 #[derive(Debug)]
@@ -30,6 +34,7 @@ impl Transport {
 
     /// Reads into the buffer's spare room; 0 bytes mean that the peer has ended.
     pub fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut BytesMut) -> Poll<io::Result<usize>> {
+        fault::check(Point::Read)?;
         match self {
             Transport::Tcp(stream) => read_buf(stream, cx, buf),
             Transport::Unix(stream) => read_buf(stream, cx, buf),
@@ -38,6 +43,7 @@ impl Transport {
 
     /// Writes as many bytes as the socket takes at once.
     pub fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        fault::check(Point::Write)?;
         match self {
             Transport::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
             Transport::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
@@ -53,12 +59,37 @@ pub type Connecting = Pin<Box<dyn Future<Output = Result<Transport>> + Send>>;
 pub fn connect(address: Address) -> Connecting {
     Box::pin(async move {
         let connected = match &address {
-            Address::Unix(path) => UnixStream::connect(path).await.map(Transport::Unix),
-            Address::Ip(address) => TcpStream::connect(address).await.map(Transport::Tcp),
-            Address::Host(host, port) => TcpStream::connect((host.as_str(), *port)).await.map(Transport::Tcp),
+            Address::Unix(path) => connect_unix(path).await,
+            Address::Ip(address) => connect_tcp(*address).await,
+            Address::Host(host, port) => connect_first(host, *port).await,
         };
         connected.and_then(Transport::without_delay).map_err(|reason| connect_error(&reason))
     })
+}
+
+async fn connect_unix(path: &Path) -> io::Result<Transport> {
+    fault::check(Point::Connect)?;
+    let socket = UnixSocket::new_stream()?;
+    inherited::note(&socket);
+    socket.connect(path).await.map(Transport::Unix)
+}
+
+async fn connect_tcp(address: SocketAddr) -> io::Result<Transport> {
+    fault::check(Point::Connect)?;
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    inherited::note(&socket);
+    socket.connect(address).await.map(Transport::Tcp)
+}
+
+async fn connect_first(host: &str, port: u16) -> io::Result<Transport> {
+    let mut failure = None;
+    for address in tokio::net::lookup_host((host, port)).await? {
+        match connect_tcp(address).await {
+            Ok(transport) => return Ok(transport),
+            Err(reason) => failure = Some(reason),
+        }
+    }
+    Err(failure.unwrap_or_else(|| io::Error::other("the name has no address")))
 }
 
 /// What a failed connect means to the call.

@@ -9,9 +9,10 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
-use parking_lot::{Condvar, Mutex};
 
+use crate::base::lock::{Condvar, Mutex};
 use crate::base::log::{Level, Log};
+use crate::base::panic;
 use crate::io::clock;
 use crate::io::thread::{self, Role};
 
@@ -63,14 +64,18 @@ impl Workers {
         Workers { jobs: Mutex::new(Some(jobs)), crew: Arc::new(crew) }
     }
 
-    /// Runs a job on a thread of the pool; after [`Workers::close`] on this one, so that it always runs.
-    pub fn submit(&self, job: Job) {
-        let Some(jobs) = self.jobs.lock().clone() else { return job() };
+    /// Runs a job on a thread of the pool. Gives it back after [`Workers::close`], and if there is no
+    /// thread at all and the system refuses one.
+    pub fn submit(&self, job: Job) -> Result<(), Job> {
+        let Some(jobs) = self.jobs.lock().clone() else { return Err(job) };
+        // Counted first: a thread that is about to leave stays, so whoever finds one may rely on it.
+        if self.crew.spare.fetch_sub(1, Ordering::AcqRel) <= 0 && !Crew::hire(&self.crew) {
+            self.crew.spare.fetch_add(1, Ordering::AcqRel);
+            return Err(job);
+        }
         // The crew holds a receiver, so the channel is open.
         let _ = jobs.send(job);
-        if self.crew.spare.fetch_sub(1, Ordering::AcqRel) <= 0 {
-            Crew::hire(&self.crew);
-        }
+        Ok(())
     }
 
     /// Lets queued jobs finish and waits for that, for ever or for `patience`; a thread whose job takes
@@ -87,11 +92,12 @@ impl Workers {
 }
 
 impl Crew {
-    fn hire(crew: &Arc<Crew>) {
+    /// Starts one more thread, up to the limit. False if there is none that could do the work.
+    fn hire(crew: &Arc<Crew>) -> bool {
         {
             let mut threads = crew.threads.lock();
             if *threads >= crew.limit {
-                return;
+                return true;
             }
             *threads += 1;
         }
@@ -102,11 +108,13 @@ impl Crew {
                 let mut handles = crew.handles.lock();
                 handles.retain(|handle| !handle.is_finished());
                 handles.push(handle);
+                true
             }
             Err(error) => {
-                // Work waits for the threads that there are; with none, the next submit tries again.
+                // Work waits for the threads that there are.
                 crew.leave();
                 crew.log.write(Level::Error, "workers", format_args!("{error}"));
+                *crew.threads.lock() > 0
             }
         }
     }
@@ -116,7 +124,8 @@ impl Crew {
         loop {
             match self.queue.recv_timeout(IDLE_LIFE) {
                 Ok(job) => {
-                    job();
+                    // Whoever waits for its outcome hears of it by what the job drops.
+                    let _ = panic::logged(&self.log, "workers", job);
                     self.spare.fetch_add(1, Ordering::AcqRel);
                 }
                 Err(RecvTimeoutError::Disconnected) => break,
@@ -142,11 +151,12 @@ impl Crew {
         let deadline = patience.and_then(|patience| clock::now().checked_add(patience));
         let mut threads = self.threads.lock();
         while *threads > 0 {
-            match deadline {
-                None => self.left.wait(&mut threads),
-                Some(at) if self.left.wait_until(&mut threads, at).timed_out() => return *threads == 0,
-                Some(_) => {}
-            }
+            let left = deadline.map(|at| at.saturating_duration_since(clock::now()));
+            threads = match left {
+                None => self.left.wait(threads),
+                Some(Duration::ZERO) => return false,
+                Some(left) => self.left.wait_for(threads, left),
+            };
         }
         true
     }
@@ -163,6 +173,10 @@ mod tests {
         Workers::new("krpc-test-", limit, crate::base::log::global())
     }
 
+    fn submit(workers: &Workers, job: impl FnOnce() + Send + 'static) {
+        assert!(workers.submit(Box::new(job)).is_ok());
+    }
+
     fn spin_until(condition: impl Fn() -> bool) {
         while !condition() {
             std::hint::spin_loop();
@@ -175,16 +189,16 @@ mod tests {
     fn no_thread_is_promised_to_two_jobs() {
         for _ in 0..200 {
             let workers = pool(2);
-            workers.submit(Box::new(|| {}));
+            submit(&workers, || {});
             spin_until(|| workers.crew.spare.load(Ordering::Acquire) == 1);
             let (go, gone) = mpsc::channel();
             let (done, finished) = mpsc::channel();
-            workers.submit(Box::new(move || {
+            submit(&workers, move || {
                 gone.recv_timeout(BOUND).expect("the second job runs beside the first");
                 done.send(()).expect("the test waits");
-            }));
+            });
             spin_until(|| workers.crew.queue.is_empty());
-            workers.submit(Box::new(move || go.send(()).expect("the first job waits")));
+            submit(&workers, move || go.send(()).expect("the first job waits"));
             finished.recv_timeout(BOUND).expect("both ran");
             workers.close(None);
         }
@@ -196,14 +210,12 @@ mod tests {
         let (done, finished) = mpsc::channel();
         for number in 0..1000 {
             let done = done.clone();
-            workers.submit(Box::new(move || done.send(number).expect("the test waits")));
+            submit(&workers, move || done.send(number).expect("the test waits"));
         }
         workers.close(None);
         assert_eq!(finished.try_iter().count(), 1000);
         assert!(workers.crew.started.load(Ordering::Relaxed) <= 3);
-        let (done, finished) = mpsc::channel();
-        workers.submit(Box::new(move || done.send(std::thread::current().id()).expect("the test waits")));
-        assert_eq!(finished.try_recv(), Ok(std::thread::current().id()), "a closed pool runs jobs at once");
+        assert!(workers.submit(Box::new(|| ())).is_err(), "the pool is closed");
     }
 
     #[test]
@@ -211,10 +223,10 @@ mod tests {
         let workers = pool(1);
         let (go, gone) = mpsc::channel::<()>();
         let (done, finished) = mpsc::channel();
-        workers.submit(Box::new(move || {
+        submit(&workers, move || {
             let _ = gone.recv_timeout(BOUND);
             done.send(()).expect("the test waits");
-        }));
+        });
         workers.close(Some(Duration::from_millis(1)));
         drop(go);
         finished.recv_timeout(BOUND).expect("the job goes on");

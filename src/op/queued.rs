@@ -21,3 +21,6 @@ where
         Some(Box::new(move |finished| slot.fill(event(finished))))
     })
 }
+
+#[cfg(all(test, not(krpc_loom)))]
+mod tests;

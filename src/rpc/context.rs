@@ -4,9 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
-
 use crate::base::Metainfo;
+use crate::base::lock::Mutex;
 use crate::io::clock;
 use crate::op::operation::{Cancel, Cause};
 

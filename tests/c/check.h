@@ -63,7 +63,7 @@ static inline void check_error(krpc_error *error, krpc_status status, const char
 static inline int end_of_test(void)
 {
     if (krpc_live_handles() != 0) {
-        krpc_message *report = krpc_report(KRPC_REPORT_FORMAT_TEXT, NULL);
+        krpc_message *report = krpc_runtime_report(KRPC_REPORT_FORMAT_TEXT, NULL);
         krpc_bytes text = krpc_message_bytes(report);
         fprintf(stderr, "%.*s\n", (int)text.len, (const char *)text.ptr);
         return 1;

@@ -1,5 +1,5 @@
 /* Every wrong pointer that a host may pass: another type, freed, borrowed, or no handle at all. And the
- * counts: krpc_live_handles, krpc_report. */
+ * counts: krpc_live_handles, krpc_runtime_report. */
 #include "check.h"
 
 #include <pthread.h>
@@ -121,13 +121,13 @@ static void borrowed(void)
 static void reports(void)
 {
     krpc_error *error = NULL;
-    krpc_message *text = krpc_report(KRPC_REPORT_FORMAT_TEXT, &error);
+    krpc_message *text = krpc_runtime_report(KRPC_REPORT_FORMAT_TEXT, &error);
     CHECK(error == NULL && bytes_equal(krpc_message_bytes(text), "0 live handles"));
     CHECK(krpc_message_encoding(text) == KRPC_ENCODING_RAW);
     krpc_metainfo *info = krpc_metainfo_new();
-    krpc_message *more = krpc_report(KRPC_REPORT_FORMAT_TEXT, NULL);
+    krpc_message *more = krpc_runtime_report(KRPC_REPORT_FORMAT_TEXT, NULL);
     CHECK(bytes_equal(krpc_message_bytes(more), "2 live handles: 1 message, 1 metainfo"));
-    krpc_message *json = krpc_report(KRPC_REPORT_FORMAT_JSON, NULL);
+    krpc_message *json = krpc_runtime_report(KRPC_REPORT_FORMAT_JSON, NULL);
     krpc_bytes bytes = krpc_message_bytes(json);
     krpc_str view = {(const char *)bytes.ptr, bytes.len};
     CHECK(krpc_message_encoding(json) == KRPC_ENCODING_JSON);
@@ -136,7 +136,7 @@ static void reports(void)
     krpc_message_free(more);
     krpc_message_free(text);
     krpc_metainfo_free(info);
-    CHECK(krpc_report(0, NULL) == NULL && krpc_report(3, &error) == NULL);
+    CHECK(krpc_runtime_report(0, NULL) == NULL && krpc_runtime_report(3, &error) == NULL);
     CHECK_ERROR(error, KRPC_STATUS_INVALID_ARGUMENT, "format: 3 is no krpc_report_format");
 }
 

@@ -100,7 +100,12 @@ pub enum MethodError {
     /// The main file has no service.
     NoService,
     /// There is no service of this name.
-    UnknownService(String),
+    UnknownService {
+        /// What was looked for.
+        service: String,
+        /// What may have been meant.
+        similar: Option<String>,
+    },
     /// The service has no such method.
     UnknownMethod {
         /// The service that was searched, or all of them.
@@ -118,7 +123,10 @@ impl fmt::Display for MethodError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             MethodError::NoService => f.write_str("the IDL's main file has no service"),
-            MethodError::UnknownService(name) => write!(f, "missing service: {name}"),
+            MethodError::UnknownService { service, similar } => {
+                write!(f, "missing service: {service}")?;
+                similar.as_ref().map_or(Ok(()), |similar| write!(f, "; did you mean {similar}?"))
+            }
             MethodError::UnknownMethod { service, method, similar } => {
                 write!(f, "missing method: {method}")?;
                 if let Some(service) = service {
@@ -189,7 +197,7 @@ impl Schema {
         match path.rsplit_once('/') {
             Some((service, method)) => {
                 let found = self.service_named(service);
-                let id = found.ok_or_else(|| MethodError::UnknownService(service.to_owned()))?;
+                let id = found.ok_or_else(|| self.unknown_service(service))?;
                 self.method_of(id, method).ok_or_else(|| self.unknown_method(Some(id), method))
             }
             None => self.find_bare(path),
@@ -208,6 +216,12 @@ impl Schema {
             Some((name, None)) => Err(MethodError::Ambiguous(name.to_string())),
             None => Err(self.unknown_method(None, method)),
         }
+    }
+
+    fn unknown_service(&self, service: &str) -> MethodError {
+        let names = self.index.services.iter().map(|id| &*self.service(*id).name);
+        let similar = crate::idl::similar::nearest(service, names).map(str::to_owned);
+        MethodError::UnknownService { service: service.to_owned(), similar }
     }
 
     fn unknown_method(&self, service: Option<ServiceId>, method: &str) -> MethodError {

@@ -1,15 +1,17 @@
 //! One caller-driven connection: a socket, its buffers, and the protocol's state.
 
-use std::io::{self, IoSlice, Read};
+use std::io::{self, IoSlice};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use socket2::{Domain, SockAddr, Socket, Type};
 
+use crate::base::fault::{self, Point};
 use crate::base::{Code, Error, Limits, Phase, Result};
 use crate::io::addr::Address;
 use crate::io::clock;
+use crate::io::inherited;
 use crate::io::sys::{self, Bell, Interest, Ready};
 use crate::io::transport::connect_error;
 use crate::op::operation::Cause;
@@ -90,6 +92,7 @@ impl Conn {
     }
 
     fn write_once(&mut self) -> io::Result<()> {
+        fault::check(Point::Write)?;
         let mut slices = [IoSlice::new(&[]); MAX_SLICES];
         let count = self.output.io_slices(&mut slices);
         // `writev` would raise SIGPIPE in a host that has it at its default.
@@ -117,12 +120,9 @@ impl Conn {
     }
 
     fn read_once(&mut self) -> io::Result<usize> {
+        fault::check(Point::Read)?;
         let want = self.proto.missing(&self.input).clamp(FIRST_READ_BYTES, MAX_READ_BYTES);
-        let start = self.input.len();
-        self.input.resize(start + want, 0);
-        let result = (&self.socket).read(self.input.get_mut(start..).unwrap_or_default());
-        self.input.truncate(start + result.as_ref().copied().unwrap_or(0));
-        result
+        sys::receive(&self.socket, &mut self.input, want)
     }
 
     fn wait(&mut self, interest: Interest, interrupt: &Interrupt<'_>) -> Result<()> {
@@ -209,8 +209,10 @@ fn socket_addresses(address: &Address) -> Result<Vec<SockAddr>> {
 }
 
 fn connect(target: &SockAddr, timeout: Duration) -> io::Result<Socket> {
+    fault::check(Point::Connect)?;
     let domain = target.domain();
     let socket = Socket::new(domain, Type::STREAM.cloexec(), None)?;
+    inherited::note(&socket);
     socket.connect_timeout(target, timeout)?;
     socket.set_nonblocking(true)?;
     if domain != Domain::UNIX {

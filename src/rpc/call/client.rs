@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
-
-use crate::base::{Code, Error, Message, Metainfo, Phase, Result};
+use crate::base::fault::{self, Point};
+use crate::base::lock::Mutex;
+use crate::base::{Code, Error, Message, Metainfo, Phase, Result, log, panic};
 use crate::io::sync::{self, Conn, Interrupt, Pool, PoolOptions, Sent, Stats};
 use crate::io::{Address, Bell, clock, thread};
 use crate::op::operation::{Cancel, Cause};
@@ -158,6 +158,8 @@ struct Call<'a> {
     terms: Terms,
     facts: Facts,
     peer: Option<Arc<str>>,
+    /// The latest look at the clock.
+    now: Instant,
 }
 
 impl Client {
@@ -196,9 +198,14 @@ impl Client {
             terms: self.terms(options, started),
             facts: Facts::default(),
             peer: None,
+            now: started,
         };
-        let outcome = self.check_blocking().and_then(|()| call.check_parent()).and_then(|()| call.run());
-        call.facts.elapsed = clock::now().saturating_duration_since(started);
+        let outcome =
+            self.check_blocking().and_then(|()| call.check_parent()).and_then(|()| call.run_contained());
+        if outcome.is_err() {
+            call.now = clock::now();
+        }
+        call.facts.elapsed = call.now.saturating_duration_since(started);
         Reply::ended(outcome, method, call.terms.timeout, call.peer, call.facts)
     }
 
@@ -298,8 +305,14 @@ impl Call<'_> {
         }
     }
 
+    /// A fault on the way fails the call, and the connection it was on is gone.
+    fn run_contained(&mut self) -> Result<Response> {
+        panic::logged(&log::global(), "client", || self.run()).and_then(|outcome| outcome)
+    }
+
     /// Tries addresses until one can be reached; a request that may have been seen is never sent twice.
     fn run(&mut self) -> Result<Response> {
+        fault::panic_at(Point::BlockingCall);
         let client = self.client;
         let first = client.next_peer.fetch_add(1, Ordering::Relaxed);
         let tries = client.peers.len().min(MAX_ADDRESSES_TRIED);
@@ -316,7 +329,7 @@ impl Call<'_> {
 
     fn attempt(&mut self, peer: &Peer) -> Result<Response> {
         self.facts.attempts += 1;
-        while let Some(conn) = peer.pool.take_idle(clock::now()) {
+        while let Some(conn) = peer.pool.take_idle(self.now) {
             self.facts.reused_connection = true;
             match self.exchange(peer, conn) {
                 // The peer had dropped the connection; the next one may be good.
@@ -342,8 +355,9 @@ impl Call<'_> {
             }
         })?;
         self.facts.reply_bytes = response.wire_bytes;
+        self.now = clock::now();
         if !client.closed.load(Ordering::Acquire) {
-            peer.pool.put_back(conn, clock::now());
+            peer.pool.put_back(conn, self.now);
         }
         Ok(response)
     }

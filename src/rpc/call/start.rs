@@ -84,7 +84,9 @@ pub struct Callbacks(Arc<Runtime>);
 impl Callbacks {
     /// Runs a callback soon; it may block.
     pub fn run(&self, callback: Job) {
-        self.0.callbacks().submit(callback);
+        if let Err(late) = self.0.callbacks().submit(callback) {
+            late();
+        }
     }
 }
 

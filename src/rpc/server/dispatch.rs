@@ -1,22 +1,27 @@
 //! From a decoded request to its handler: route, count, run.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::base::fault::{self, Point};
 use crate::base::log::{Level, Log};
+use crate::base::panic;
 use crate::io::runtime::Runtime;
-use crate::io::{Dispatch, Responder};
+use crate::io::{Dispatch, Responder, clock};
 use crate::proto::pingpong::{Answer, Exception};
 use crate::rpc::server::acl::Acl;
-use crate::rpc::server::request::{Permit, Request};
+use crate::rpc::server::request::{Admission, Permit, Request};
 use crate::rpc::server::router::{Route, Router};
 use crate::rpc::server::service::{Handler, MethodOptions};
 use crate::wire::frame::Inbound;
 use crate::wire::keys;
 use crate::wire::thrift::{ApplicationException, MessageType};
+
+/// An inline handler that takes longer is reported.
+const INLINE_LIMIT: Duration = Duration::from_millis(10);
 
 /// What holds for all requests of a server.
 pub(super) struct Terms {
@@ -111,8 +116,9 @@ impl Dispatch for Dispatcher {
         let oneway = target.options.oneway;
         match Permit::take(&self.in_flight, self.terms.max_in_flight) {
             Some(permit) => {
+                let admission = Admission { permit, log: self.log.clone() };
                 let follow = self.terms.follow_caller_timeout;
-                let request = Request::new(target.service.clone(), inbound, responder, oneway, permit);
+                let request = Request::new(target.service.clone(), inbound, responder, oneway, admission);
                 self.admit(target, if follow { request.with_caller_timeout() } else { request });
             }
             None if oneway => send(responder, Answer::Oneway),
@@ -126,19 +132,38 @@ impl Dispatch for Dispatcher {
 
 fn start(log: &Log, target: Target, runtime: &Runtime, request: Request) {
     if target.options.inline {
-        return run(log, &*target.handler, request);
+        return run_inline(log, &*target.handler, request);
     }
     let log = log.clone();
-    runtime.workers().submit(Box::new(move || run(&log, &*target.handler, request)));
+    // Refused only while the runtime ends: the connection ends with it.
+    let _ = runtime.workers().submit(Box::new(move || run(&log, &*target.handler, request)));
+}
+
+/// Runs a handler on the I/O thread, and says so if it took that thread away from the others.
+fn run_inline(log: &Log, handler: &dyn Handler, request: Request) {
+    if !log.enabled(Level::Warn) {
+        return run(log, handler, request);
+    }
+    let name = request.method_name();
+    let begun = clock::now();
+    run(log, handler, request);
+    let took = clock::now().saturating_duration_since(begun);
+    if took > INLINE_LIMIT {
+        let name = String::from_utf8_lossy(&name);
+        log.write(
+            Level::Warn,
+            "server",
+            format_args!("inline handler of {name} took {took:?}; it must not block"),
+        );
+    }
 }
 
 /// Runs a handler. A panic ends the request, which answers it, but not the thread.
 fn run(log: &Log, handler: &dyn Handler, request: Request) {
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| handler.handle(request))) {
-        let text = panic.downcast_ref::<&str>().copied();
-        let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-        log.write(Level::Error, "server", format_args!("panic in a handler: {}", text.unwrap_or("unknown")));
-    }
+    let _ = panic::logged(log, "server", || {
+        fault::panic_at(Point::Handler);
+        handler.handle(request);
+    });
 }
 
 fn exception(type_id: i32, text: String, close: bool) -> Answer {

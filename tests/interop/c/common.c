@@ -26,7 +26,7 @@ bool no_live_handles(void)
 {
     if (krpc_live_handles() == 0)
         return true;
-    krpc_message *report = krpc_report(KRPC_REPORT_FORMAT_TEXT, NULL);
+    krpc_message *report = krpc_runtime_report(KRPC_REPORT_FORMAT_TEXT, NULL);
     krpc_bytes text = krpc_message_bytes(report);
     fprintf(stderr, "%.*s\n", (int)text.len, (const char *)text.ptr);
     krpc_message_free(report);
