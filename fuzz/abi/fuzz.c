@@ -701,7 +701,7 @@ static void settle(void)
         nanosleep(&pause, NULL);
         atomic_fetch_add(&shared.progress, tries > 0);
         if (tries == 0) {
-            krpc_bytes report = krpc_message_bytes(krpc_report(KRPC_REPORT_FORMAT_TEXT, NULL));
+            krpc_bytes report = krpc_message_bytes(krpc_runtime_report(KRPC_REPORT_FORMAT_TEXT, NULL));
             fprintf(stderr, "%.*s\n", (int)report.len, (const char *)report.ptr);
             BROKEN("something is left", (long)krpc_live_handles());
         }
