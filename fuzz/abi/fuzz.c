@@ -46,6 +46,8 @@ static struct {
     atomic_ulong calls;
     atomic_ulong callbacks;
     atomic_long progress;
+    atomic_int inside; /* callbacks that use what is shared */
+    atomic_bool is_closing;
 } shared;
 
 #define BROKEN(...) broken(__LINE__, __VA_ARGS__)
@@ -323,11 +325,13 @@ static void some_steps_inside(void *user_data)
     gen *outside = current;
     if (outside != NULL && outside->depth > 2)
         return;
+    atomic_fetch_add(&shared.inside, 1);
     inside.depth = outside != NULL ? outside->depth + 1 : 1;
     current = &inside;
-    for (uint32_t left = one_in(&inside, 4) ? 3 : 0; left > 0; left--)
+    for (uint32_t left = one_in(&inside, 4) ? 3 : 0; left > 0 && !atomic_load(&shared.is_closing); left--)
         step(&inside);
     free_all(&inside);
+    atomic_fetch_sub(&shared.inside, 1);
     current = outside;
 }
 
@@ -673,6 +677,10 @@ static void open_shared(gen *g)
 
 static void close_shared(gen *g)
 {
+    /* What other threads still use must not be freed. */
+    atomic_store(&shared.is_closing, true);
+    while (atomic_load(&shared.inside) > 0)
+        usleep(100);
     for (unsigned left = TYPES, at = dice(g); left > 0; left--, at++) {
         int type = (int)(at % TYPES);
         void *handle = shared.handles[type];
@@ -693,7 +701,7 @@ static void settle(void)
         nanosleep(&pause, NULL);
         atomic_fetch_add(&shared.progress, tries > 0);
         if (tries == 0) {
-            krpc_bytes report = krpc_message_bytes(krpc_report(KRPC_REPORT_FORMAT_TEXT, NULL));
+            krpc_bytes report = krpc_message_bytes(krpc_runtime_report(KRPC_REPORT_FORMAT_TEXT, NULL));
             fprintf(stderr, "%.*s\n", (int)report.len, (const char *)report.ptr);
             BROKEN("something is left", (long)krpc_live_handles());
         }
@@ -703,6 +711,7 @@ static void settle(void)
 static void run_episode(uint64_t seed)
 {
     shared.seed = seed;
+    atomic_store(&shared.is_closing, false);
     gen main_gen;
     memset(&main_gen, 0, sizeof main_gen);
     main_gen.state = seed * 31 + 7;
