@@ -148,6 +148,10 @@ enum krpc_status
     KRPC_STATUS_TYPE_MISMATCH = 802,
     /** Encoded data exceeds a depth, size or count limit. */
     KRPC_STATUS_CODEC_LIMIT = 803,
+    /** A required field is missing. */
+    KRPC_STATUS_MISSING_FIELD = 804,
+    /** The IDL does not know a field, and the options refuse unknown ones. */
+    KRPC_STATUS_UNKNOWN_FIELD = 805,
     /** A failure inside the library; please report it with its text. */
     KRPC_STATUS_INTERNAL = 901,
     /** The operating system refused a thread, descriptor or memory. */

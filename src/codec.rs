@@ -1,5 +1,5 @@
 //! Values between the bytes of [`wire`](crate::wire) and those who have no generated types: a struct built
-//! and read step by step. No I/O, no clock, no unsafe.
+//! and read step by step, or as [`json`] by the types of an IDL. No I/O, no clock, no unsafe.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(
@@ -14,8 +14,10 @@
     )
 )]
 
+mod base64;
 pub mod builder;
 pub mod cursor;
+pub mod json;
 mod nesting;
 
 pub use builder::Builder;

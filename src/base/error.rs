@@ -119,6 +119,10 @@ error_table! {
     TypeMismatch = 802, "TYPE_MISMATCH", retryable: false;
     /// Encoded data exceeds a depth, size or count limit.
     CodecLimit = 803, "CODEC_LIMIT", retryable: false;
+    /// A required field is missing.
+    MissingField = 804, "MISSING_FIELD", retryable: false;
+    /// The IDL does not know a field, and the options refuse unknown ones.
+    UnknownField = 805, "UNKNOWN_FIELD", retryable: false;
     /// A failure inside the library; please report it with its text.
     Internal = 901, "INTERNAL", retryable: false;
     /// The operating system refused a thread, descriptor or memory.

@@ -1,30 +1,121 @@
 //! JSON text: a strict scanner and Go's escaper (RFC 8259). Bytes in, bytes out; strings need not be
 //! UTF-8, because what Kitex puts into JSON need not be.
 
+mod number;
+mod plain;
+
 use std::borrow::Cow;
+use std::fmt;
 
 use crate::base::{Code, Error, Result};
+
+pub use number::Number;
+pub use plain::{Run, plain_run};
+
+/// Something else was expected: what, and where.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Syntax(Box<(usize, Cow<'static, str>)>);
+
+impl Syntax {
+    /// Position of the byte that should have been something else.
+    pub fn at(&self) -> usize {
+        self.0.0
+    }
+
+    /// What would have been right, for people.
+    pub fn wanted(&self) -> &str {
+        &self.0.1
+    }
+}
+
+impl fmt::Display for Syntax {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "expected {}", self.wanted())
+    }
+}
+
+impl From<Syntax> for Error {
+    fn from(syntax: Syntax) -> Error {
+        Error::new(Code::Malformed, format!("JSON: {syntax} at byte {}", syntax.at()))
+    }
+}
+
+/// What a value is, as its first byte tells.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// `{`
+    Object,
+    /// `[`
+    Array,
+    /// `"`
+    String,
+    /// A digit or `-`
+    Number,
+    /// `t` or `f`
+    Bool,
+    /// `n`
+    Null,
+}
+
+impl Kind {
+    /// With its article, for messages.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Kind::Object => "an object",
+            Kind::Array => "an array",
+            Kind::String => "a string",
+            Kind::Number => "a number",
+            Kind::Bool => "a bool",
+            Kind::Null => "null",
+        }
+    }
+}
 
 /// Reads tokens one after the other.
 #[derive(Clone, Debug)]
 pub struct Scanner<'a> {
     text: &'a [u8],
     at: usize,
+    half_pairs: bool,
 }
 
 impl<'a> Scanner<'a> {
     /// A scanner at the start of `text`.
     pub fn new(text: &'a [u8]) -> Scanner<'a> {
-        Scanner { text, at: 0 }
+        Scanner { text, at: 0, half_pairs: false }
     }
 
     /// Bytes read so far.
+    #[inline]
     pub fn position(&self) -> usize {
         self.at
     }
 
+    /// Back to a position that was read before.
+    pub fn rewind(&mut self, position: usize) {
+        self.at = position.min(self.at);
+    }
+
+    /// What was read since a position.
+    pub fn since(&self, position: usize) -> &'a [u8] {
+        self.text.get(position..self.at).unwrap_or_default()
+    }
+
+    /// Whether some escape read so far was half of a surrogate pair, and became U+FFFD.
+    pub fn has_half_pairs(&self) -> bool {
+        self.half_pairs
+    }
+
     /// Steps over white space and looks at the byte behind it; `None` at the end of the text.
+    #[inline]
     pub fn peek(&mut self) -> Option<u8> {
+        match self.text.get(self.at) {
+            Some(byte) if *byte > b' ' => Some(*byte),
+            _ => self.peek_behind_space(),
+        }
+    }
+
+    fn peek_behind_space(&mut self) -> Option<u8> {
         while let Some(byte) = self.text.get(self.at) {
             match byte {
                 b' ' | b'\t' | b'\n' | b'\r' => self.at += 1,
@@ -34,7 +125,21 @@ impl<'a> Scanner<'a> {
         None
     }
 
+    /// What the next value is.
+    pub fn kind(&mut self) -> Result<Kind, Syntax> {
+        Ok(match self.peek() {
+            Some(b'{') => Kind::Object,
+            Some(b'[') => Kind::Array,
+            Some(b'"') => Kind::String,
+            Some(b'-' | b'0'..=b'9') => Kind::Number,
+            Some(b't' | b'f') => Kind::Bool,
+            Some(b'n') => Kind::Null,
+            _ => return Err(self.unexpected("a value")),
+        })
+    }
+
     /// Takes this punctuation mark if it comes next.
+    #[inline]
     pub fn take(&mut self, mark: u8) -> bool {
         let found = self.peek() == Some(mark);
         self.at += usize::from(found);
@@ -42,11 +147,39 @@ impl<'a> Scanner<'a> {
     }
 
     /// Takes this punctuation mark or fails.
-    pub fn expect(&mut self, mark: u8) -> Result<()> {
-        if self.take(mark) { Ok(()) } else { Err(self.unexpected(&format!("'{}'", mark.escape_ascii()))) }
+    #[inline]
+    pub fn expect(&mut self, mark: u8) -> Result<(), Syntax> {
+        if self.take(mark) { Ok(()) } else { Err(self.unexpected_mark(mark)) }
+    }
+
+    #[cold]
+    fn unexpected_mark(&self, mark: u8) -> Syntax {
+        self.unexpected(format!("'{}'", mark.escape_ascii()))
+    }
+
+    /// After an element: whether another follows (a comma), or this closing mark was taken.
+    #[inline]
+    pub fn more(&mut self, close: u8) -> Result<bool, Syntax> {
+        match self.peek() {
+            Some(b',') => {
+                self.at += 1;
+                Ok(true)
+            }
+            Some(byte) if byte == close => {
+                self.at += 1;
+                Ok(false)
+            }
+            _ => Err(self.unexpected_separator(close)),
+        }
+    }
+
+    #[cold]
+    fn unexpected_separator(&self, close: u8) -> Syntax {
+        self.unexpected(format!("',' or '{}'", close.escape_ascii()))
     }
 
     /// Takes this word (`null`, `true`, `false`) if it comes next.
+    #[inline]
     pub fn take_word(&mut self, word: &str) -> bool {
         self.peek();
         let rest = self.text.get(self.at..).unwrap_or_default();
@@ -57,48 +190,181 @@ impl<'a> Scanner<'a> {
         found
     }
 
+    /// Takes `null` if it comes next; another word with `n` fails.
+    #[inline]
+    pub fn take_null(&mut self) -> Result<bool, Syntax> {
+        match self.peek() {
+            Some(b'n') if self.take_word("null") => Ok(true),
+            Some(b'n') => Err(self.unexpected("null")),
+            _ => Ok(false),
+        }
+    }
+
+    /// `true` or `false`.
+    pub fn bool(&mut self) -> Result<bool, Syntax> {
+        if self.take_word("true") {
+            Ok(true)
+        } else if self.take_word("false") {
+            Ok(false)
+        } else {
+            Err(self.unexpected("true or false"))
+        }
+    }
+
     /// Fails unless only white space is left.
-    pub fn expect_end(&mut self) -> Result<()> {
+    pub fn expect_end(&mut self) -> Result<(), Syntax> {
         if self.peek().is_none() { Ok(()) } else { Err(self.unexpected("the end")) }
     }
 
     /// A string without its quotes, escapes resolved; borrowed if it has none. A surrogate without
     /// its other half becomes U+FFFD, as in Go; bytes that are not UTF-8 stay as they are.
-    pub fn string(&mut self) -> Result<Cow<'a, [u8]>> {
+    #[inline]
+    pub fn string(&mut self) -> Result<Cow<'a, [u8]>, Syntax> {
+        if let Some(plain) = self.plain_string() {
+            return Ok(Cow::Borrowed(plain));
+        }
+        let mut owned = Vec::new();
+        self.string_into(&mut owned)?;
+        Ok(Cow::Owned(owned))
+    }
+
+    /// The string that comes next, if it has no escapes; else nothing is taken.
+    #[inline]
+    pub fn plain_string(&mut self) -> Option<&'a [u8]> {
+        if self.peek() != Some(b'"') {
+            return None;
+        }
+        let start = self.at + 1;
+        let rest = self.text.get(start..)?;
+        let len = plain_run(rest).len;
+        if rest.get(len) != Some(&b'"') {
+            return None;
+        }
+        self.at = start + len + 1;
+        rest.get(..len)
+    }
+
+    /// Appends what [`Scanner::string`] would return.
+    pub fn string_into(&mut self, out: &mut Vec<u8>) -> Result<(), Syntax> {
         if !self.take(b'"') {
             return Err(self.unexpected("a string"));
         }
-        let first = self.plain_run();
-        if self.next_is(b'"') {
-            return Ok(Cow::Borrowed(first));
-        }
-        let mut owned = first.to_vec();
         loop {
+            let rest = self.text.get(self.at..).unwrap_or_default();
+            let run = rest.get(..plain_run(rest).len).unwrap_or_default();
+            out.extend_from_slice(run);
+            self.at += run.len();
             if self.next_is(b'"') {
-                return Ok(Cow::Owned(owned));
+                return Ok(());
             }
             if !self.next_is(b'\\') {
                 return Err(self.unexpected("the rest of a string"));
             }
             let character = self.escape()?;
-            owned.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
-            owned.extend_from_slice(self.plain_run());
+            out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+        }
+    }
+
+    /// A number.
+    #[inline]
+    pub fn number(&mut self) -> Result<Number<'a>, Syntax> {
+        self.peek();
+        let rest = self.text.get(self.at..).unwrap_or_default();
+        match Number::read(rest) {
+            Ok(number) => {
+                self.at += number.text().len();
+                Ok(number)
+            }
+            Err((good, wanted)) => {
+                self.at += good;
+                Err(self.unexpected(wanted))
+            }
+        }
+    }
+
+    /// An integer of at most 18 digits that is written without fraction and exponent; else nothing is
+    /// taken.
+    #[inline]
+    pub fn short_integer(&mut self) -> Option<i64> {
+        self.peek();
+        let rest = self.text.get(self.at..)?;
+        let (value, len) = number::short_integer(rest)?;
+        self.at += len;
+        Some(value)
+    }
+
+    /// Steps over a value of any kind, with at most `depth` arrays and objects within each other. All
+    /// of it is checked.
+    pub fn skip(&mut self, depth: usize) -> Result<(), Skip> {
+        // For each open array or object: its closing mark.
+        let mut open: Vec<u8> = Vec::new();
+        loop {
+            let closed = match self.kind()? {
+                Kind::Object => self.open(b'}', depth, &mut open)?,
+                Kind::Array => self.open(b']', depth, &mut open)?,
+                _ => self.skip_scalar().map(|()| true)?,
+            };
+            if closed && !self.next_element(&mut open)? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Opens an array or object; whether it is closed again already.
+    fn open(&mut self, close: u8, depth: usize, open: &mut Vec<u8>) -> Result<bool, Skip> {
+        if open.len() >= depth {
+            return Err(Skip::Depth(self.at));
+        }
+        self.at += 1;
+        if self.take(close) {
+            return Ok(true);
+        }
+        open.push(close);
+        if close == b'}' {
+            self.skip_key()?;
+        }
+        Ok(false)
+    }
+
+    /// Goes on behind an element; `false` if it was the outermost value.
+    fn next_element(&mut self, open: &mut Vec<u8>) -> Result<bool, Syntax> {
+        while let Some(close) = open.last() {
+            if self.more(*close)? {
+                if *close == b'}' {
+                    self.skip_key()?;
+                }
+                return Ok(true);
+            }
+            open.pop();
+        }
+        Ok(false)
+    }
+
+    fn skip_key(&mut self) -> Result<(), Syntax> {
+        self.skip_string()?;
+        self.expect(b':')
+    }
+
+    fn skip_scalar(&mut self) -> Result<(), Syntax> {
+        match self.kind()? {
+            Kind::String => self.skip_string(),
+            Kind::Number => self.number().map(drop),
+            Kind::Null => self.take_null().map(drop),
+            _ => self.bool().map(drop),
+        }
+    }
+
+    fn skip_string(&mut self) -> Result<(), Syntax> {
+        match self.plain_string() {
+            Some(_) => Ok(()),
+            None => self.string_into(&mut Vec::new()),
         }
     }
 
     /// What is wrong at the present position.
     #[cold]
-    pub fn unexpected(&self, wanted: &str) -> Error {
-        Error::new(Code::Malformed, format!("JSON: expected {wanted} at byte {}", self.at))
-    }
-
-    /// Bytes of a string up to its end, an escape or a control character.
-    fn plain_run(&mut self) -> &'a [u8] {
-        let rest = self.text.get(self.at..).unwrap_or_default();
-        let stop = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20));
-        let run = rest.get(..stop.unwrap_or(rest.len())).unwrap_or_default();
-        self.at += run.len();
-        run
+    pub fn unexpected(&self, wanted: impl Into<Cow<'static, str>>) -> Syntax {
+        Syntax(Box::new((self.at, wanted.into())))
     }
 
     fn next_is(&mut self, byte: u8) -> bool {
@@ -108,7 +374,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// The character behind a backslash.
-    fn escape(&mut self) -> Result<char> {
+    fn escape(&mut self) -> Result<char, Syntax> {
         let letter = self.text.get(self.at).copied();
         let character = match letter {
             Some(b'"') => '"',
@@ -130,7 +396,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// The character behind `\u`, with the second escape of a surrogate pair.
-    fn unicode(&mut self) -> Result<char> {
+    fn unicode(&mut self) -> Result<char, Syntax> {
         let unit = self.hex4()?;
         if let Some(character) = char::from_u32(unit) {
             return Ok(character);
@@ -145,10 +411,11 @@ impl<'a> Scanner<'a> {
         }
         // What follows a lone surrogate is a character of its own.
         self.at = back;
+        self.half_pairs = true;
         Ok(char::REPLACEMENT_CHARACTER)
     }
 
-    fn hex4(&mut self) -> Result<u32> {
+    fn hex4(&mut self) -> Result<u32, Syntax> {
         let digits = self.text.get(self.at..).and_then(|rest| rest.first_chunk::<4>());
         let value = digits.and_then(|digits| {
             digits.iter().try_fold(0, |value, digit| Some(value * 16 + char::from(*digit).to_digit(16)?))
@@ -156,6 +423,21 @@ impl<'a> Scanner<'a> {
         let value = value.ok_or_else(|| self.unexpected("four hex digits"))?;
         self.at += 4;
         Ok(value)
+    }
+}
+
+/// Why a value could not be stepped over.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Skip {
+    /// It is not JSON.
+    Syntax(Syntax),
+    /// It is nested too deeply, at this position.
+    Depth(usize),
+}
+
+impl From<Syntax> for Skip {
+    fn from(syntax: Syntax) -> Skip {
+        Skip::Syntax(syntax)
     }
 }
 

@@ -82,6 +82,10 @@ pub enum krpc_status {
     KRPC_STATUS_TYPE_MISMATCH = 802,
     /// Encoded data exceeds a depth, size or count limit.
     KRPC_STATUS_CODEC_LIMIT = 803,
+    /// A required field is missing.
+    KRPC_STATUS_MISSING_FIELD = 804,
+    /// The IDL does not know a field, and the options refuse unknown ones.
+    KRPC_STATUS_UNKNOWN_FIELD = 805,
     /// A failure inside the library; please report it with its text.
     KRPC_STATUS_INTERNAL = 901,
     /// The operating system refused a thread, descriptor or memory.
@@ -126,6 +130,8 @@ impl From<Code> for krpc_status {
             Code::Malformed => krpc_status::KRPC_STATUS_MALFORMED,
             Code::TypeMismatch => krpc_status::KRPC_STATUS_TYPE_MISMATCH,
             Code::CodecLimit => krpc_status::KRPC_STATUS_CODEC_LIMIT,
+            Code::MissingField => krpc_status::KRPC_STATUS_MISSING_FIELD,
+            Code::UnknownField => krpc_status::KRPC_STATUS_UNKNOWN_FIELD,
             Code::Internal => krpc_status::KRPC_STATUS_INTERNAL,
             Code::OutOfResources => krpc_status::KRPC_STATUS_OUT_OF_RESOURCES,
         }
