@@ -159,7 +159,10 @@ fn methods_by_path_and_alone() {
         "one method, two services"
     );
     assert_eq!(of("Reader/Forget").unwrap_err().to_string(), "missing method: Forget in service: Reader");
-    assert_eq!(of("Nope/Find").unwrap_err(), MethodError::UnknownService("Nope".to_owned()));
+    assert_eq!(
+        of("Nope/Find").unwrap_err(),
+        MethodError::UnknownService { service: "Nope".to_owned(), similar: None }
+    );
 
     let find = of("Find").unwrap();
     let arguments = schema.structure(find.arguments);

@@ -100,7 +100,12 @@ pub enum MethodError {
     /// The main file has no service.
     NoService,
     /// There is no service of this name.
-    UnknownService(String),
+    UnknownService {
+        /// What was looked for.
+        service: String,
+        /// What may have been meant.
+        similar: Option<String>,
+    },
     /// The service has no such method.
     UnknownMethod {
         /// The service that was searched, or all of them.
@@ -118,7 +123,10 @@ impl fmt::Display for MethodError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             MethodError::NoService => f.write_str("the IDL's main file has no service"),
-            MethodError::UnknownService(name) => write!(f, "missing service: {name}"),
+            MethodError::UnknownService { service, similar } => {
+                write!(f, "missing service: {service}")?;
+                similar.as_ref().map_or(Ok(()), |similar| write!(f, "; did you mean {similar}?"))
+            }
             MethodError::UnknownMethod { service, method, similar } => {
                 write!(f, "missing method: {method}")?;
                 if let Some(service) = service {
@@ -175,6 +183,11 @@ impl Schema {
         service.methods.get(found).copied()
     }
 
+    /// The same, with the reason if there is none.
+    pub fn find_method_of(&self, service: ServiceId, method: &str) -> Result<MethodId, MethodError> {
+        self.method_of(service, method).ok_or_else(|| self.unknown_method(Some(service), method))
+    }
+
     /// The only argument of a method, which then is the whole request; `None` if it has none or several.
     pub fn only_argument(&self, method: &Method) -> Option<&Field> {
         match self.structure(method.arguments).fields() {
@@ -189,8 +202,7 @@ impl Schema {
         match path.rsplit_once('/') {
             Some((service, method)) => {
                 let found = self.service_named(service);
-                let id = found.ok_or_else(|| MethodError::UnknownService(service.to_owned()))?;
-                self.method_of(id, method).ok_or_else(|| self.unknown_method(Some(id), method))
+                self.find_method_of(found.ok_or_else(|| self.unknown_service(service))?, method)
             }
             None => self.find_bare(path),
         }
@@ -208,6 +220,11 @@ impl Schema {
             Some((name, None)) => Err(MethodError::Ambiguous(name.to_string())),
             None => Err(self.unknown_method(None, method)),
         }
+    }
+
+    fn unknown_service(&self, service: &str) -> MethodError {
+        let similar = self.similar_service(service).map(str::to_owned);
+        MethodError::UnknownService { service: service.to_owned(), similar }
     }
 
     fn unknown_method(&self, service: Option<ServiceId>, method: &str) -> MethodError {
