@@ -19,8 +19,11 @@ pub mod builder;
 pub mod cursor;
 pub mod json;
 mod nesting;
+pub mod shape;
+mod typed;
 
 pub use builder::Builder;
 pub use cursor::Cursor;
+pub use shape::{CallShape, Shape};
 
 pub use crate::wire::thrift::TType;

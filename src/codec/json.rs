@@ -36,7 +36,7 @@ mod keys;
 mod options;
 mod parse;
 mod print;
-mod seen;
+pub(super) mod seen;
 mod text;
 
 pub use call::{
