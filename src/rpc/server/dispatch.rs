@@ -7,6 +7,7 @@ use std::sync::{Arc, Weak};
 use bytes::Bytes;
 
 use crate::base::log::{Level, Log};
+use crate::codec::CallShape;
 use crate::io::runtime::Runtime;
 use crate::io::{Dispatch, Responder};
 use crate::proto::pingpong::{Answer, Exception};
@@ -40,6 +41,7 @@ struct Target {
     handler: Arc<dyn Handler>,
     options: MethodOptions,
     service: Bytes,
+    shape: Option<CallShape>,
 }
 
 impl Dispatcher {
@@ -67,13 +69,14 @@ impl Dispatcher {
                 handler: Arc::clone(&entry.handler),
                 options: entry.options,
                 service: entry.service.clone(),
+                shape: entry.shape.clone(),
             }),
             Route::CatchAll(handler) => {
                 // Nothing is known about the method, so the message's own type decides.
                 let oneway = inbound.kind == MessageType::Oneway;
                 let options = MethodOptions { oneway, ..MethodOptions::default() };
                 let service = Bytes::copy_from_slice(named);
-                Ok(Target { handler: Arc::clone(handler), options, service })
+                Ok(Target { handler: Arc::clone(handler), options, service, shape: None })
             }
             Route::UnknownMethod => {
                 let [service, method] = lossy();
@@ -112,7 +115,8 @@ impl Dispatch for Dispatcher {
         match Permit::take(&self.in_flight, self.terms.max_in_flight) {
             Some(permit) => {
                 let follow = self.terms.follow_caller_timeout;
-                let request = Request::new(target.service.clone(), inbound, responder, oneway, permit);
+                let request = Request::new(target.service.clone(), inbound, responder, oneway, permit)
+                    .with_shape(target.shape.clone());
                 self.admit(target, if follow { request.with_caller_timeout() } else { request });
             }
             None if oneway => send(responder, Answer::Oneway),

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use crate::base::{Biz, Code, Encoding, Error, Message, Metainfo, MetainfoKind, Result};
+use crate::codec::CallShape;
+use crate::codec::json::JsonOptions;
 use crate::io::{Responder, clock};
 use crate::op::operation::Cause;
 use crate::proto::pingpong::{Answer, Exception, Reply};
@@ -32,6 +34,9 @@ pub struct Request {
     caller_timeout: Option<Duration>,
     deadline: Option<Instant>,
     context: OnceLock<Context>,
+    shape: Option<CallShape>,
+    /// Why the arguments could not be read, if they could not.
+    unreadable: Option<Error>,
     // Counted as in flight until the request is gone.
     _permit: Permit,
 }
@@ -75,6 +80,8 @@ impl Request {
             arrived: clock::now(),
             deadline: None,
             context: OnceLock::new(),
+            shape: None,
+            unreadable: None,
             method: inbound.name,
             body: Message::new(inbound.layout.payload.encoding(), inbound.body),
             backward: Metainfo::new(),
@@ -88,6 +95,11 @@ impl Request {
     /// Makes the caller's timeout the deadline of the request's context.
     pub(super) fn with_caller_timeout(mut self) -> Request {
         self.deadline = self.caller_timeout.and_then(|timeout| self.arrived.checked_add(timeout));
+        self
+    }
+
+    pub(super) fn with_shape(mut self, shape: Option<CallShape>) -> Request {
+        self.shape = shape;
         self
     }
 
@@ -117,6 +129,45 @@ impl Request {
     /// The name that the caller gives itself, for logs; empty if it gives none. Carried by TTHeader only.
     pub fn caller(&self) -> &[u8] {
         &self.caller
+    }
+
+    /// What the IDL says of its messages, if its service was made from one.
+    pub fn shape(&self) -> Option<&CallShape> {
+        self.shape.as_ref()
+    }
+
+    /// The request as JSON. If it does not fit the IDL, that is also what the caller is told, should the
+    /// request be dropped without an answer.
+    pub fn to_json(&mut self, options: &JsonOptions) -> Result<Vec<u8>> {
+        let json = self.expect_shape()?.request().to_json(&self.body, options);
+        if let Err(error) = &json {
+            self.unreadable = Some(error.clone());
+        }
+        json
+    }
+
+    /// Answers with the result of this JSON. If the JSON does not fit the IDL, the request stays
+    /// unanswered.
+    pub fn reply_json(&mut self, json: &[u8], options: &JsonOptions) -> Result<()> {
+        let shape = self.expect_shape()?;
+        let result = match self.oneway {
+            true => Message::empty_struct(),
+            false => shape.result()?.from_json(json, options)?,
+        };
+        self.reply(result)
+    }
+
+    /// Throws an exception, given by its name in `throws`, its type or its field id. If that or the JSON
+    /// does not fit the IDL, the request stays unanswered.
+    pub fn throw_json(&mut self, exception: &str, json: &[u8], options: &JsonOptions) -> Result<()> {
+        let result = self.expect_shape()?.exception_from_json(exception, json, options)?;
+        self.reply(result)
+    }
+
+    fn expect_shape(&self) -> Result<&CallShape> {
+        self.shape
+            .as_ref()
+            .ok_or_else(|| Error::new(Code::InvalidState, "the request's service was not made from an IDL"))
     }
 
     /// The *args* struct.
@@ -244,15 +295,20 @@ impl Request {
     }
 
     /// What a caller is told whose request was dropped without an answer.
-    fn excuse(&self) -> String {
+    fn excuse(&self) -> (i32, String) {
+        if let Some(error) = &self.unreadable {
+            return (ApplicationException::PROTOCOL_ERROR, error.text().to_owned());
+        }
         if !std::thread::panicking() {
-            return "biz error: handler gave no answer".to_owned();
+            let text = "biz error: handler gave no answer".to_owned();
+            return (ApplicationException::INTERNAL_ERROR, text);
         }
         let [service, method] = [&self.service, &self.method].map(|name| String::from_utf8_lossy(name));
-        format!(
+        let text = format!(
             "panic: [happened in biz handler, method={service}.{method}, \
              please check the panic at the server side]"
-        )
+        );
+        (ApplicationException::INTERNAL_ERROR, text)
     }
 }
 
@@ -267,7 +323,8 @@ fn caller_timeout(header: &Header) -> Option<Duration> {
 impl Drop for Request {
     fn drop(&mut self) {
         if self.responder.is_some() {
-            let _ = self.exception(ApplicationException::INTERNAL_ERROR, self.excuse().into());
+            let (type_id, text) = self.excuse();
+            let _ = self.exception(type_id, text.into());
         }
     }
 }
