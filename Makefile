@@ -5,8 +5,8 @@ DESTDIR ?=
 TASK    := @scripts/task
 
 .DEFAULT_GOAL := build
-.PHONY: build help demo test test-rust test-c test-install test-interop test-long \
-        header lint asan valgrind fuzz-smoke bench install clean
+.PHONY: build help demo test test-rust test-c test-install test-hosts test-interop test-long \
+        header lint asan valgrind loom fuzz-abi fuzz-smoke bench install clean
 
 build: ## the release library: target/release/libkrpc.so, libkrpc.so.0, libkrpc.a
 	$(TASK) build
@@ -29,10 +29,13 @@ test-c: ## C programs and examples against the shared library, plain and under v
 test-install: ## install, then build an outsider's program with pkg-config and CMake
 	$(TASK) test-install
 
+test-hosts: ## foreign event loops: asyncio through ctypes, epoll
+	$(TASK) test-hosts
+
 test-interop: ## against real peers
 	$(TASK) test-interop
 
-test-long: ## test, plus AddressSanitizer and longer fuzzing
+test-long: ## test, plus loom, AddressSanitizer and longer fuzzing
 	$(TASK) test-long
 
 header: ## write include/krpc.h and abi/*.txt anew after a change in src/capi
@@ -46,6 +49,12 @@ asan: ## the C programs with AddressSanitizer and UBSan
 
 valgrind: ## the C programs under valgrind only
 	$(TASK) valgrind
+
+loom: ## every interleaving of the models of src/op, to a bound
+	$(TASK) loom
+
+fuzz-abi: ## random calls over the whole ABI for ten seconds
+	$(TASK) fuzz-abi
 
 fuzz-smoke: ## each fuzz target for three seconds
 	$(TASK) fuzz-smoke

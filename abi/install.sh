@@ -30,7 +30,20 @@ ln -sf libkrpc.so.0 "$root$libdir/libkrpc.so"
 install -m 644 "$from/libkrpc.a" "$root$libdir/"
 if [ -x "$from/krpc" ]; then
     install -d "$root$prefix/bin"
-    install -m 755 "$from/krpc" "$root$prefix/bin/"
+    install -s --strip-program="${STRIP:-strip}" -m 755 "$from/krpc" "$root$prefix/bin/"
+    # generated COMMAND… TARGET: what the program prints about itself.
+    generated() {
+        install -d "$(dirname "${*: -1}")"
+        "$from/krpc" "${@:1:$#-1}" >"${*: -1}"
+        chmod 644 "${*: -1}"
+    }
+    generated completions bash "$root$prefix/share/bash-completion/completions/krpc"
+    generated completions zsh "$root$prefix/share/zsh/site-functions/_krpc"
+    generated completions fish "$root$prefix/share/fish/vendor_completions.d/krpc.fish"
+    generated man "$root$prefix/share/man/man1/krpc.1"
+    for command in call serve bench idl; do
+        generated man "$command" "$root$prefix/share/man/man1/krpc-$command.1"
+    done
 fi
 fill abi/krpc.pc.in "$root$libdir/pkgconfig/krpc.pc"
 fill abi/krpcConfig.cmake.in "$root$libdir/cmake/krpc/krpcConfig.cmake"

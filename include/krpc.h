@@ -33,6 +33,13 @@
  *   only ever get new fields at the end. Numbers of enums are never reused; treat unknown ones as
  *   legal.
  *
+ * Processes. In the child of a fork, handles from before it are FORKED: functions that take one say
+ *   so, getters give their neutral value, and freeing one only forgets it: what is behind it stays,
+ *   no destroy function runs, the parent notices nothing. New handles work, whatever other threads
+ *   were doing at the fork; the child sets its own log function. A child that is forked inside a
+ *   callback must not return from it. See `krpc_fork_close_inherited`. A program may exit at any
+ *   time, from any thread, with threads of the library at work; what was under way is then lost.
+ *
  * The library creates no thread and prints nothing when it is loaded; it never touches signals,
  * the environment or the locale of the process.
  */
@@ -539,9 +546,15 @@ enum krpc_report_format
   : int32_t
 #endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
  {
-    /** One line for people, e.g. "3 live handles: 2 message, 1 reply". */
+    /**
+     * One line for people, e.g. "3 live handles: 2 message, 1 reply"; in a child of fork also how many of
+     * the parent's handles it has freed, whose memory stays.
+     */
     KRPC_REPORT_FORMAT_TEXT = 1,
-    /** A JSON object with the live and created handles of every type. */
+    /**
+     * A JSON object with the live and created handles of every type, and how many were freed after a fork
+     * (`left_behind`).
+     */
     KRPC_REPORT_FORMAT_JSON = 2,
 };
 #ifndef __cplusplus
@@ -861,8 +874,9 @@ typedef struct krpc_client_stats {
 } krpc_client_stats;
 
 /**
- * Hears that a call has ended. Owns `reply`: free it. Runs on a thread of the runtime, one of a pool that
- * only runs callbacks, where it may block; never twice, never at once for one operation.
+ * Hears that a call has ended. Owns `reply`: free it; it is NULL if `krpc_op_take_reply` took it first. Runs
+ * on a thread of the runtime, one of a pool that only runs callbacks, where it may block; never twice, never
+ * at once for one operation.
  */
 typedef void (*krpc_completion_fn)(void *user_data, krpc_reply *reply);
 
@@ -874,8 +888,8 @@ typedef void (*krpc_completion_fn)(void *user_data, krpc_reply *reply);
 typedef void (*krpc_destroy_fn)(void *user_data);
 
 /**
- * How the host hears that an operation has ended: by callback (`fn`), by an event in a queue (`queue`), or
- * only by asking its handle (neither). Sized struct: start from `KRPC_COMPLETION_INIT`.
+ * How the host hears that an operation has ended: by `callback`, by an event in a `queue`, or only by asking
+ * its handle (neither). Sized struct: start from `KRPC_COMPLETION_INIT`.
  */
 typedef struct krpc_completion {
     /** `sizeof(krpc_completion)` as the caller was compiled. */
@@ -892,7 +906,7 @@ typedef struct krpc_completion {
     uint64_t tag;
 } krpc_completion;
 
-/** One of many calls started together. Start from `KRPC_CALL_INIT`. */
+/** One of many calls started together. */
 typedef struct krpc_call {
     /** From `krpc_client_method`. */
     const krpc_method *method;
@@ -1353,8 +1367,8 @@ krpc_status krpc_client_start(const krpc_client *client,
  *
  * `calls`: `count` calls. `options`: for all of them, as in `krpc_client_call`. `queue`: receives an event
  * for each. `started` (optional): receives how many were started, from the first: all, or as many as the
- * queue had room for, or 0. Returns OK if all were started, QUEUE_FULL if only some; those that were end
- * as usual, the others were not touched.
+ * queue had room for, or 0. Returns OK if all were started; QUEUE_FULL if only some, or CLOSED if the
+ * queue was shut down: those that were started end as usual, the others were not touched.
  *
  * Thread: any thread. Errors: INVALID_ARGUMENT, CLOSED, QUEUE_FULL, OUT_OF_RESOURCES. Since: 0.1.
  */
@@ -1492,7 +1506,7 @@ void krpc_decision_free(krpc_decision *decision);
 /* ---- krpc_error: a failure with all that is known about it ------------------------------- */
 
 /**
- * The status. `KRPC_OK` if `error` is NULL.
+ * The status. `KRPC_OK` if `error` is NULL; FORKED if it is from before a fork.
  *
  * Thread: any thread. Errors: none. Since: 0.1.
  */
@@ -2138,6 +2152,19 @@ krpc_reply *krpc_op_take_reply(const krpc_op *op);
  */
 void krpc_op_free(krpc_op *op);
 
+/* ---- The process: what a child of fork may do -------------------------------------------- */
+
+/**
+ * Closes the sockets that a child has inherited from its parent's libraries: listeners and connections of
+ * servers and clients, as far as they are still the same files. Without it the parent's addresses stay in
+ * use and its peers see no end until the child has exited as well. Other descriptors stay: those of event
+ * loops and queues. Returns how many were closed; 0 in a process that is no child. Sockets that the child
+ * has made itself stay open.
+ *
+ * Thread: any thread of a child. Errors: none. Since: 0.1.
+ */
+size_t krpc_fork_close_inherited(void);
+
 /* ---- krpc_queue: a bounded queue of completions, requests and questions ------------------ */
 
 /**
@@ -2155,7 +2182,8 @@ krpc_queue *krpc_queue_new(size_t capacity,
 /**
  * A descriptor that is readable while there is something to take, for poll, epoll, asyncio, libuv: level-
  * or edge-triggered. It belongs to the queue: do not read, write or close it. A take that empties the queue
- * makes it silent.
+ * makes it silent; it stays readable while events are left, and rings once for a burst. So a host that
+ * watches it edge-triggered takes until fewer events come than it had room for.
  *
  * `fd`: receives the descriptor, -1 on an error.
  *
@@ -2727,6 +2755,21 @@ krpc_status krpc_request_throw_json(krpc_request *request,
                                     krpc_error **error);
 
 /**
+ * Answers many requests with their *result* structs, in one crossing.
+ *
+ * `requests` and `results`: `count` each, as of `krpc_request_reply`; requests stay to be freed. `results`
+ * may be NULL: empty structs for all. `statuses` (optional): receives how each answer went, `count` of
+ * them. Returns how many were answered, 0 if an array is NULL.
+ *
+ * Thread: one at a time. Errors: none but in `statuses`: INVALID_ARGUMENT, INVALID_STATE, GONE.
+ * Since: 0.1.
+ */
+size_t krpc_request_reply_many(krpc_request *const *requests,
+                               const krpc_message *const *results,
+                               size_t count,
+                               krpc_status *statuses);
+
+/**
  * Throws an exception declared in the IDL.
  *
  * `field_id`: its field in the method's `throws` list, not 0. `exception`: its own struct; borrowed for
@@ -3227,8 +3270,8 @@ krpc_writer *krpc_writer_new(int32_t encoding, krpc_error **error);
 /**
  * A writer for messages of a shape. Fields can be announced by name (`krpc_writer_field_name`). More is
  * checked: each field is in the IDL, has the IDL's type, and is written once; a struct ends with its
- * required fields, a union with one field. Fields with a default that are not optional are written with
- * it if nothing else is.
+ * required fields, a union with one field. Fields that are not optional are written with their default or
+ * zero if nothing else is, as in JSON; required ones only if they have a default.
  *
  * A request whose only argument is a struct begins inside of that, a result inside of the returned struct;
  * where the value is no struct, it is due at once. Without arguments or with several, the arguments are the

@@ -2,12 +2,15 @@
 //! No I/O, no clock, no runtime.
 
 pub mod error;
+pub mod fork;
 pub mod json;
 pub mod limits;
+pub mod lock;
 pub mod log;
 pub mod message;
 pub mod metainfo;
 mod pairs;
+pub mod panic;
 
 pub use error::{Biz, Code, Error, Phase, Remote, Result};
 pub use limits::Limits;

@@ -24,6 +24,7 @@ pub mod message;
 pub mod metainfo;
 pub mod method;
 pub mod op;
+pub mod process;
 pub mod queue;
 pub mod reader;
 pub mod reply;

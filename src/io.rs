@@ -7,13 +7,15 @@ pub mod listener;
 pub mod runtime;
 pub mod sync;
 pub mod thread;
+pub mod timer;
 pub mod workers;
 
 mod conn;
+mod inherited;
 mod sys;
-mod timer;
 mod transport;
 
 pub use addr::Address;
 pub use conn::{Dispatch, Responder, Setup};
+pub use inherited::close as close_inherited_sockets;
 pub use sys::Bell;

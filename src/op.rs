@@ -15,3 +15,6 @@ mod queued;
 mod sync;
 
 pub use queued::queued;
+
+#[cfg(all(test, krpc_loom))]
+mod loom_tests;

@@ -4,7 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
-use parking_lot::RwLock;
+use crate::base::fork::PerProcess;
+use crate::base::lock::Mutex;
 
 /// How much a line matters.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -63,7 +64,7 @@ impl Log {
     pub fn enabled(&self, level: Level) -> bool {
         match &self.0 {
             Target::None => false,
-            Target::Process => level as i32 <= LEVEL.load(Ordering::Relaxed),
+            Target::Process => level as i32 <= PROCESS.get().level.load(Ordering::Relaxed),
             Target::Sink(sink) => level <= sink.level(),
         }
     }
@@ -77,7 +78,7 @@ impl Log {
             Target::None => {}
             Target::Process => {
                 // The lock is gone before foreign code runs; the sink lives until its last line is written.
-                let sink = SINK.read().clone();
+                let sink = PROCESS.get().sink.lock().clone();
                 if let Some(sink) = sink.filter(|sink| level <= sink.level()) {
                     sink.write(level, target, text);
                 }
@@ -97,10 +98,16 @@ impl fmt::Debug for Log {
     }
 }
 
-/// The process-wide sink, and its level for a check that takes no lock (0: no sink). The two may
-/// disagree for a moment while the sink is replaced; `write` asks the sink itself again.
-static SINK: RwLock<Option<Arc<dyn Sink>>> = RwLock::new(None);
-static LEVEL: AtomicI32 = AtomicI32::new(0);
+/// The process-wide sink. A child of fork starts without: the parent's may need what only it has.
+static PROCESS: PerProcess<Current> = PerProcess::new();
+
+/// A sink, and its level for a check that takes no lock (0: no sink). The two may disagree for a moment
+/// while the sink is replaced; `write` asks the sink itself again.
+#[derive(Default)]
+struct Current {
+    sink: Mutex<Option<Arc<dyn Sink>>>,
+    level: AtomicI32,
+}
 
 /// The process-wide log: whatever sink [`set_global`] has set last.
 pub const fn global() -> Log {
@@ -111,9 +118,10 @@ pub const fn global() -> Log {
 /// last line, when that has returned.
 pub fn set_global(sink: Option<Arc<dyn Sink>>) {
     let old = {
-        let mut current = SINK.write();
-        LEVEL.store(sink.as_ref().map_or(0, |sink| sink.level() as i32), Ordering::Relaxed);
-        std::mem::replace(&mut *current, sink)
+        let current = PROCESS.get();
+        let mut place = current.sink.lock();
+        current.level.store(sink.as_ref().map_or(0, |sink| sink.level() as i32), Ordering::Relaxed);
+        std::mem::replace(&mut *place, sink)
     };
     drop(old);
 }
@@ -121,8 +129,6 @@ pub fn set_global(sink: Option<Arc<dyn Sink>>) {
 #[cfg(test)]
 pub(crate) mod tests {
     use std::sync::atomic::AtomicUsize;
-
-    use parking_lot::Mutex;
 
     use super::*;
 

@@ -15,18 +15,20 @@ use crate::capi::op::krpc_op;
 use crate::capi::queue::{krpc_queue, queue_error};
 use crate::capi::reply::krpc_reply;
 use crate::capi::status::krpc_status;
-use crate::capi::types::{SizedStruct, read_sized};
+use crate::capi::types::{SizedStruct, read_known};
 use crate::op::operation::{self, Completer, Finished, Operation};
+use crate::op::queue::QueueError;
 use crate::op::queued;
 use crate::rpc::call::{Client, Method, Reply, Start};
 use crate::rpc::event::{Event, Queue};
 
-/// Hears that a call has ended. Owns `reply`: free it. Runs on a thread of the runtime, one of a pool that
-/// only runs callbacks, where it may block; never twice, never at once for one operation.
+/// Hears that a call has ended. Owns `reply`: free it; it is NULL if `krpc_op_take_reply` took it first. Runs
+/// on a thread of the runtime, one of a pool that only runs callbacks, where it may block; never twice, never
+/// at once for one operation.
 pub type krpc_completion_fn = Option<unsafe extern "C" fn(user_data: *mut c_void, reply: *mut krpc_reply)>;
 
-/// How the host hears that an operation has ended: by callback (`fn`), by an event in a queue (`queue`), or
-/// only by asking its handle (neither). Sized struct: start from `KRPC_COMPLETION_INIT`.
+/// How the host hears that an operation has ended: by `callback`, by an event in a `queue`, or only by asking
+/// its handle (neither). Sized struct: start from `KRPC_COMPLETION_INIT`.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct krpc_completion {
@@ -60,7 +62,7 @@ impl Default for krpc_completion {
 // SAFETY: repr(C), `struct_size` first; integers and pointers that are checked before use.
 unsafe impl SizedStruct for krpc_completion {}
 
-/// One of many calls started together. Start from `KRPC_CALL_INIT`.
+/// One of many calls started together.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct krpc_call {
@@ -118,8 +120,8 @@ pub unsafe extern "C" fn krpc_client_start(
 ///
 /// `calls`: `count` calls. `options`: for all of them, as in `krpc_client_call`. `queue`: receives an event
 /// for each. `started` (optional): receives how many were started, from the first: all, or as many as the
-/// queue had room for, or 0. Returns OK if all were started, QUEUE_FULL if only some; those that were end
-/// as usual, the others were not touched.
+/// queue had room for, or 0. Returns OK if all were started; QUEUE_FULL if only some, or CLOSED if the
+/// queue was shut down: those that were started end as usual, the others were not touched.
 ///
 /// Thread: any thread. Errors: INVALID_ARGUMENT, CLOSED, QUEUE_FULL, OUT_OF_RESOURCES. Since: 0.1.
 #[unsafe(no_mangle)]
@@ -146,11 +148,14 @@ pub unsafe extern "C" fn krpc_client_start_many(
         client.prepare()?;
         // SAFETY: as above.
         let calls = calls.iter().map(|call| unsafe { prepare(call) }).collect::<Result<Vec<_>>>()?;
-        let ran = start_queued(client, queue.queue(), &calls, options.as_call_options());
+        let (ran, refused) = start_queued(client, queue.queue(), &calls, options.as_call_options());
         put(started, ran);
-        match ran == calls.len() {
-            true => Ok(()),
-            false => Err(Error::new(Code::QueueFull, format!("room for {ran} of {count} calls"))),
+        match refused {
+            None => Ok(()),
+            Some(QueueError::Closed) => Err(queue_error(QueueError::Closed)),
+            Some(QueueError::Full) => {
+                Err(Error::new(Code::QueueFull, format!("room for {ran} of {count} calls")))
+            }
         }
     })
 }
@@ -161,21 +166,22 @@ unsafe fn prepare<'a>(call: &krpc_call) -> Result<(&'a Method, Message, u64)> {
     Ok((&method.method, message, call.tag))
 }
 
+/// Starts calls up to the first that the queue refuses; returns how many, and why not all.
 fn start_queued(
     client: &Arc<Client>,
     queue: &Arc<Queue>,
     calls: &[(&Method, Message, u64)],
     options: crate::rpc::call::CallOptions<'_>,
-) -> usize {
-    let mut started = 0;
+) -> (usize, Option<QueueError>) {
+    let (mut started, mut refused) = (0, None);
     client.start(calls.iter().map_while(|(method, message, tag)| {
-        let slot = queue.reserve().ok()?;
+        let slot = queue.reserve().map_err(|why| refused = Some(why)).ok()?;
         let (operation, completer) = queued(slot, *tag, call_event(*tag));
         operation.forget_handle();
         started += 1;
         Some(Start { method, message, options, completer })
     }));
-    started
+    (started, refused)
 }
 
 fn call_event(tag: u64) -> impl FnOnce(Finished<Reply>) -> Event + Send + 'static {
@@ -192,8 +198,10 @@ enum Style {
 impl Style {
     unsafe fn read(completion: *const krpc_completion) -> Result<Style> {
         // SAFETY: the host vouches for a struct of the size that it says.
-        let given = unsafe { read_sized(completion, "completion")? };
+        let (given, rest) = unsafe { read_known(completion, "completion")? };
+        // Before all else that may fail.
         let user_data = UserData::new(given.user_data, given.destroy);
+        rest?;
         match (given.callback, given.queue.is_null()) {
             (None, true) => Ok(Style::Handle(user_data)),
             (Some(callback), true) => Ok(Style::Callback(callback, user_data)),
@@ -235,8 +243,7 @@ fn call_back(
     if finished.is_stale() {
         return;
     }
-    if let Some(reply) = finished.take() {
-        // SAFETY: the host's function, called once, with what it gave beside it and a reply it now owns.
-        unsafe { callback(user_data.pointer(), handle::give(reply.into())) }
-    }
+    let reply = finished.take().map_or(std::ptr::null_mut(), |reply| handle::give(reply.into()));
+    // SAFETY: the host's function, called once, with what it gave beside it and a reply it now owns.
+    unsafe { callback(user_data.pointer(), reply) }
 }

@@ -1,6 +1,6 @@
 //! `krpc_error`: a failure with all that is known about it. Views live as long as the error.
 
-use crate::base::{Error, Message, Phase};
+use crate::base::{Code, Error, Message, Phase};
 use crate::capi::guard::{guard_new, guard_or, put};
 use crate::capi::handle::{self, Opaque, Slot};
 use crate::capi::json::{give_json, json_options, krpc_json_options};
@@ -62,15 +62,16 @@ impl From<Error> for Failure {
     }
 }
 
-/// The status. `KRPC_OK` if `error` is NULL.
+/// The status. `KRPC_OK` if `error` is NULL; FORKED if it is from before a fork.
 ///
 /// Thread: any thread. Errors: none. Since: 0.1.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn krpc_error_status(error: *const krpc_error) -> krpc_status {
     // SAFETY: the host vouches for the handle.
-    guard_or(krpc_status::KRPC_STATUS_INTERNAL, || match unsafe { failure(error) } {
-        Some(failure) => krpc_status::from(failure.error.code()),
-        None => krpc_status::KRPC_OK,
+    guard_or(krpc_status::KRPC_STATUS_INTERNAL, || match unsafe { handle::get(error, "error") } {
+        Ok(failure) => krpc_status::from(failure.error.code()),
+        Err(forked) if forked.code() == Code::Forked => krpc_status::KRPC_STATUS_FORKED,
+        Err(_) => krpc_status::KRPC_OK,
     })
 }
 

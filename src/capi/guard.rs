@@ -1,11 +1,6 @@
 //! The edge of the ABI: panics stop here, errors become a status and an owned `krpc_error`.
 
-use std::cell::Cell;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Once;
-
-use crate::base::log::{self, Level};
-use crate::base::{Code, Error, Result};
+use crate::base::{Error, Result, log, panic};
 use crate::capi::error::krpc_error;
 use crate::capi::handle;
 use crate::capi::status::krpc_status;
@@ -45,37 +40,49 @@ pub(super) fn put<T>(out: *mut T, value: T) {
 }
 
 /// Runs a body; a panic becomes an error and a log line, written when every lock of the body is gone.
-fn caught<T>(body: impl FnOnce() -> T) -> Result<T> {
-    static HOOK: Once = Once::new();
-    HOOK.call_once(keep_panics_quiet);
-    catch_unwind(AssertUnwindSafe(body)).map_err(|panic| {
-        let text = panic
-            .downcast_ref::<&str>()
-            .copied()
-            .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-            .unwrap_or("unknown");
-        let place = PANIC_PLACE.take().unwrap_or_default();
-        let error = Error::new(Code::Internal, format!("panic in the library{place}: {text}"));
-        log::global().write(Level::Error, "capi", format_args!("{}", error.text()));
-        error
-    })
+fn caught<T, F: FnOnce() -> T>(body: F) -> Result<T> {
+    let _here = within::enter::<F>();
+    panic::caught(body).inspect_err(|error| panic::report(&log::global(), "capi", error))
 }
 
-thread_local! {
-    /// Where this thread's last panic was: only the hook is told.
-    static PANIC_PLACE: Cell<Option<String>> = const { Cell::new(None) };
-}
+/// Which function of the ABI runs on this thread, for the notes of debug builds.
+#[cfg(debug_assertions)]
+mod within {
+    use std::cell::Cell;
 
-/// A library never prints. The hook belongs to this library's own copy of the Rust runtime, so
-/// nothing of the host changes. (Its own unit tests still say why they fail.)
-fn keep_panics_quiet() {
-    let previous = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
-        PANIC_PLACE.set(panic.location().map(|place| format!(" at {}:{}", place.file(), place.line())));
-        if cfg!(test) {
-            previous(panic);
+    thread_local! {
+        static FUNCTION: Cell<Option<&'static str>> = const { Cell::new(None) };
+    }
+
+    /// The function's name, or what it means that there is none.
+    pub(in crate::capi) fn current_function() -> &'static str {
+        FUNCTION.get().unwrap_or("a thread of the library")
+    }
+
+    /// Ends with the function.
+    pub(super) struct Here(Option<&'static str>);
+
+    /// The type of a body tells the function that it stands in, if that is one of the ABI.
+    pub(super) fn enter<F>() -> Here {
+        let mut names =
+            std::any::type_name::<F>().split("::{{closure}}").map(|path| path.rsplit("::").next());
+        let name = names.find_map(|name| name.filter(|name| name.starts_with("krpc_")));
+        Here(FUNCTION.replace(name.or(FUNCTION.get())))
+    }
+
+    impl Drop for Here {
+        fn drop(&mut self) {
+            FUNCTION.set(self.0);
         }
-    }));
+    }
+}
+
+#[cfg(debug_assertions)]
+pub(super) use within::current_function;
+
+#[cfg(not(debug_assertions))]
+mod within {
+    pub(super) fn enter<F>() {}
 }
 
 fn clear(error_out: *mut *mut krpc_error) {

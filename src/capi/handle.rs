@@ -1,12 +1,13 @@
 //! Handles: how values of the core become opaque pointers and come back.
 //!
-//! Each handle has exactly one owner. A slot carries its type and whether the host owns it, so that a
-//! wrong or borrowed pointer is refused instead of believed; debug builds also know every live address.
+//! Each handle has exactly one owner. A slot carries its type, whether the host owns it and the process
+//! that made it, so that a wrong or borrowed pointer is refused instead of believed, and one from before a
+//! fork is FORKED; debug builds also know every address, and which functions made and freed it.
 
 use std::mem::ManuallyDrop;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::base::{Error, Result};
+use crate::base::{Code, Error, Result, fork};
 use crate::observe::handles::{self, Kind};
 
 /// Ties an opaque C type to the value behind it.
@@ -22,6 +23,8 @@ pub(super) trait Opaque {
 #[repr(C)]
 pub(super) struct Slot<T> {
     tag: AtomicU32,
+    /// Of the process that made it.
+    epoch: u32,
     value: T,
 }
 
@@ -37,7 +40,7 @@ const fn tag(kind: Kind) -> u32 {
 impl<T> Slot<T> {
     /// A slot inside another handle, whose pointer the host may use but not free.
     pub(super) fn borrowed<O: Opaque<Inner = T>>(value: T) -> Slot<T> {
-        Slot { tag: AtomicU32::new(tag(O::KIND)), value }
+        Slot { tag: AtomicU32::new(tag(O::KIND)), epoch: fork::epoch(), value }
     }
 
     /// The pointer that the host sees.
@@ -59,7 +62,8 @@ impl<T> Drop for Slot<T> {
 
 /// Gives a value to the host, as a handle that it must free.
 pub(super) fn give<O: Opaque>(value: O::Inner) -> *mut O {
-    let slot = Box::new(Slot { tag: AtomicU32::new(tag(O::KIND) | OWNED), value });
+    let tag = AtomicU32::new(tag(O::KIND) | OWNED);
+    let slot = Box::new(Slot { tag, epoch: fork::epoch(), value });
     handles::created(O::KIND);
     let pointer = Box::into_raw(slot);
     debug::born(pointer as usize, O::KIND);
@@ -120,7 +124,8 @@ pub(super) unsafe fn take<O: Opaque>(handle: *mut O, parameter: &str) -> Result<
     }
 }
 
-/// Frees a handle; NULL is fine, a wrong pointer is left alone.
+/// Frees a handle; NULL is fine, a wrong pointer is left alone. Of one from before a fork only the note
+/// that the host had it goes: what is behind it may be locked, and its sockets are the parent's.
 pub(super) unsafe fn free<O: Opaque>(handle: *mut O) {
     if !handle.is_null() {
         // The box is dropped in place: slots embedded in the value die at the address the host knows.
@@ -131,10 +136,14 @@ pub(super) unsafe fn free<O: Opaque>(handle: *mut O) {
 
 /// The box behind an owned handle, no longer the host's. Of two threads that try, one wins.
 unsafe fn reclaim<O: Opaque>(handle: *mut O, parameter: &str) -> Result<Box<Slot<O::Inner>>> {
-    let slot = check::<O>(handle, parameter)?;
-    let (owned, freed) = (tag(O::KIND) | OWNED, FREED | O::KIND as u32);
-    // SAFETY: checked above.
-    match unsafe { (*slot).tag.compare_exchange(owned, freed, Ordering::AcqRel, Ordering::Acquire) } {
+    let slot = match check::<O>(handle, parameter) {
+        Err(error) if error.code() == Code::Forked => {
+            leave_behind::<O>(handle.cast());
+            return Err(error);
+        }
+        slot => slot?,
+    };
+    match disown::<O>(slot) {
         Ok(_) => {
             handles::freed(O::KIND);
             // SAFETY: owned, hence given out by `give` as a box.
@@ -144,6 +153,20 @@ unsafe fn reclaim<O: Opaque>(handle: *mut O, parameter: &str) -> Result<Box<Slot
             Err(Error::invalid_argument(parameter, "borrowed from another handle, not yours to free"))
         }
         Err(_) => Err(Error::invalid_argument(parameter, "was freed before")),
+    }
+}
+
+/// Of two threads that try, one wins; the other gets the tag that is there.
+fn disown<O: Opaque>(slot: *mut Slot<O::Inner>) -> Result<u32, u32> {
+    let (owned, freed) = (tag(O::KIND) | OWNED, FREED | O::KIND as u32);
+    // SAFETY: the caller has checked the slot.
+    unsafe { (*slot).tag.compare_exchange(owned, freed, Ordering::AcqRel, Ordering::Acquire) }
+}
+
+/// A handle from before a fork is no longer the host's, and leaks.
+fn leave_behind<O: Opaque>(slot: *mut Slot<O::Inner>) {
+    if disown::<O>(slot).is_ok() {
+        handles::left_behind(O::KIND);
     }
 }
 
@@ -157,13 +180,26 @@ fn check<O: Opaque>(handle: *const O, parameter: &str) -> Result<*mut Slot<O::In
     }
     debug::alive(slot as usize, parameter)?;
     // SAFETY: not NULL, aligned; the caller vouches that it is a handle of some type, whose first
-    // field is the tag.
-    let found = unsafe { (*slot).tag.load(Ordering::Acquire) };
+    // fields are tag and epoch.
+    let (found, epoch) = unsafe { ((*slot).tag.load(Ordering::Acquire), (*slot).epoch) };
     match found & !OWNED {
-        found if found == tag(O::KIND) => Ok(slot),
-        found if found & 0xffff_ff00 == FREED => Err(Error::invalid_argument(parameter, "was freed before")),
-        _ => Err(Error::invalid_argument(parameter, format_args!("is not a krpc_{}", O::KIND.name()))),
+        found if found == tag(O::KIND) && epoch == fork::epoch() => Ok(slot),
+        found => Err(refusal(found, O::KIND, slot as usize, parameter)),
     }
+}
+
+/// Why a pointer with this tag is not a handle that can be used.
+#[cold]
+fn refusal(found: u32, wanted: Kind, address: usize, parameter: &str) -> Error {
+    if found == tag(wanted) {
+        let text = format!("{parameter}: the krpc_{} was made before a fork", wanted.name());
+        return Error::new(Code::Forked, text);
+    }
+    if found & 0xffff_ff00 == FREED {
+        return Error::invalid_argument(parameter, "was freed before");
+    }
+    let really = debug::description(address);
+    Error::invalid_argument(parameter, format_args!("is not a krpc_{}{really}", wanted.name()))
 }
 
 /// Debug builds remember every address that was given out, so that a double free, a use after free or a
@@ -172,36 +208,52 @@ fn check<O: Opaque>(handle: *const O, parameter: &str) -> Result<*mut Slot<O::In
 mod debug {
     use std::collections::BTreeMap;
 
-    use parking_lot::Mutex;
-
+    use crate::base::fork::PerProcess;
+    use crate::base::lock::Mutex;
     use crate::base::{Error, Result};
+    use crate::capi::guard::current_function;
     use crate::observe::handles::Kind;
 
     struct Seen {
         kind: Kind,
-        alive: bool,
+        made_by: &'static str,
+        freed_by: Option<&'static str>,
     }
 
-    static SEEN: Mutex<BTreeMap<usize, Seen>> = Mutex::new(BTreeMap::new());
+    static SEEN: PerProcess<Mutex<BTreeMap<usize, Seen>>> = PerProcess::new();
 
     pub(super) fn born(address: usize, kind: Kind) {
-        SEEN.lock().insert(address, Seen { kind, alive: true });
+        let seen = Seen { kind, made_by: current_function(), freed_by: None };
+        SEEN.get().lock().insert(address, seen);
     }
 
     pub(super) fn died(address: usize) {
-        if let Some(seen) = SEEN.lock().get_mut(&address) {
-            seen.alive = false;
+        if let Some(seen) = SEEN.get().lock().get_mut(&address) {
+            seen.freed_by.get_or_insert(current_function());
         }
     }
 
     pub(super) fn alive(address: usize, parameter: &str) -> Result<()> {
-        match SEEN.lock().get(&address) {
-            Some(Seen { alive: true, .. }) => Ok(()),
-            Some(Seen { kind, .. }) => Err(Error::invalid_argument(
+        match SEEN.get().lock().get(&address) {
+            Some(Seen { freed_by: None, .. }) => Ok(()),
+            Some(Seen { kind, made_by, freed_by: Some(freed_by) }) => Err(Error::invalid_argument(
                 parameter,
-                format_args!("is a krpc_{} that was freed before", kind.name()),
+                format_args!(
+                    "is a krpc_{} that was freed before (made by {made_by}, freed by {freed_by})",
+                    kind.name()
+                ),
             )),
+            // The parent knew its own, but its notes may be locked for ever: the memory has to tell.
+            None if SEEN.inherited().next().is_some() => Ok(()),
             None => Err(Error::invalid_argument(parameter, "is not a handle of this library")),
+        }
+    }
+
+    /// What an address really is.
+    pub(super) fn description(address: usize) -> String {
+        match SEEN.get().lock().get(&address) {
+            Some(Seen { kind, made_by, .. }) => format!(" but a krpc_{}, made by {made_by}", kind.name()),
+            None => String::new(),
         }
     }
 }
@@ -215,6 +267,9 @@ mod debug {
     pub(super) fn died(_: usize) {}
     pub(super) fn alive(_: usize, _: &str) -> Result<()> {
         Ok(())
+    }
+    pub(super) fn description(_: usize) -> &'static str {
+        ""
     }
 }
 
@@ -241,10 +296,10 @@ mod tests {
             free(handle);
             assert_eq!(get(handle, "metainfo").unwrap().len(), 1);
             let error = get(handle.cast::<krpc_message>(), "message").unwrap_err();
-            assert_eq!(error.text(), "message: is not a krpc_message");
+            assert!(error.text().starts_with("message: is not a krpc_message"));
             drop(slot);
             #[cfg(debug_assertions)]
-            assert!(get(handle, "metainfo").unwrap_err().text().ends_with("that was freed before"));
+            assert!(get(handle, "metainfo").unwrap_err().text().contains("that was freed before"));
         }
     }
 
@@ -256,7 +311,7 @@ mod tests {
         unsafe {
             assert_eq!(take(handle, "message").unwrap(), message);
             #[cfg(debug_assertions)]
-            assert!(take(handle, "message").unwrap_err().text().ends_with("that was freed before"));
+            assert!(take(handle, "message").unwrap_err().text().contains("that was freed before"));
         }
     }
 }

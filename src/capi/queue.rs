@@ -79,8 +79,8 @@ impl From<Event> for krpc_event {
             Event::Call { tag, finished } => {
                 taken.kind = krpc_event_kind::KRPC_EVENT_KIND_CALL as i32;
                 taken.tag = tag;
+                taken.status = finished.failure().map_or(0, |code| code as i32);
                 if let Some(reply) = finished.take() {
-                    taken.status = reply.error().map_or(0, |error| error.code() as i32);
                     taken.reply = handle::give(reply.into());
                 }
             }
@@ -116,7 +116,8 @@ pub unsafe extern "C" fn krpc_queue_new(capacity: usize, error: *mut *mut krpc_e
 
 /// A descriptor that is readable while there is something to take, for poll, epoll, asyncio, libuv: level-
 /// or edge-triggered. It belongs to the queue: do not read, write or close it. A take that empties the queue
-/// makes it silent.
+/// makes it silent; it stays readable while events are left, and rings once for a burst. So a host that
+/// watches it edge-triggered takes until fewer events come than it had room for.
 ///
 /// `fd`: receives the descriptor, -1 on an error.
 ///
@@ -291,7 +292,7 @@ pub unsafe extern "C" fn krpc_queue_free(queue: *mut krpc_queue) {
     guard_or((), || {
         // SAFETY: the host vouches for the handle.
         if let Ok(fed) = unsafe { handle::get(queue, "queue") } {
-            fed.queue().close();
+            fed.abandon();
         }
         // SAFETY: as above.
         unsafe { handle::free(queue) };

@@ -13,9 +13,11 @@ use crate::observe::handles;
 #[repr(i32)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum krpc_report_format {
-    /// One line for people, e.g. "3 live handles: 2 message, 1 reply".
+    /// One line for people, e.g. "3 live handles: 2 message, 1 reply"; in a child of fork also how many of
+    /// the parent's handles it has freed, whose memory stays.
     KRPC_REPORT_FORMAT_TEXT = 1,
-    /// A JSON object with the live and created handles of every type.
+    /// A JSON object with the live and created handles of every type, and how many were freed after a fork
+    /// (`left_behind`).
     KRPC_REPORT_FORMAT_JSON = 2,
 }
 

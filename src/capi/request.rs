@@ -2,7 +2,7 @@
 
 use crate::base::{Biz, Error, Message, Metainfo, Result};
 use crate::capi::error::krpc_error;
-use crate::capi::guard::{guard, guard_new, guard_or};
+use crate::capi::guard::{guard, guard_new, guard_or, put};
 use crate::capi::handle::{self, Opaque, Slot};
 use crate::capi::json::{give_json, json_options, krpc_json_options};
 use crate::capi::message::krpc_message;
@@ -285,6 +285,42 @@ pub unsafe extern "C" fn krpc_request_throw_json(
         let (exception, json, options) =
             unsafe { (exception.text("exception")?, json.bytes("json")?, json_options(options)?) };
         request.throw_json(exception, json, &options)
+    })
+}
+
+/// Answers many requests with their *result* structs, in one crossing.
+///
+/// `requests` and `results`: `count` each, as of `krpc_request_reply`; requests stay to be freed. `results`
+/// may be NULL: empty structs for all. `statuses` (optional): receives how each answer went, `count` of
+/// them. Returns how many were answered, 0 if an array is NULL.
+///
+/// Thread: one at a time. Errors: none but in `statuses`: INVALID_ARGUMENT, INVALID_STATE, GONE.
+/// Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_request_reply_many(
+    requests: *const *mut krpc_request,
+    results: *const *const krpc_message,
+    count: usize,
+    statuses: *mut krpc_status,
+) -> usize {
+    guard_or(0, || {
+        // SAFETY: the host vouches for `count` handles.
+        let Ok(requests) = (unsafe { handle::slice(requests, count, "requests") }) else { return 0 };
+        let answered = requests.iter().enumerate().filter(|(index, request)| {
+            let result = match results.is_null() {
+                true => std::ptr::null(),
+                // SAFETY: not NULL, and the host vouches for `count` of them.
+                false => unsafe { *results.add(*index) },
+            };
+            // SAFETY: the host vouches for the handles.
+            let status = unsafe { krpc_request_reply(**request, result, std::ptr::null_mut()) };
+            if !statuses.is_null() {
+                // SAFETY: as above.
+                put(unsafe { statuses.add(*index) }, status);
+            }
+            status == krpc_status::KRPC_OK
+        });
+        answered.count()
     })
 }
 

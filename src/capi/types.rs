@@ -95,9 +95,17 @@ pub(super) unsafe trait SizedStruct: Copy + Default {}
 /// Reads a sized struct: fields that the host does not know are 0; a larger struct from a newer host is
 /// accepted if what this version does not know is 0. NULL gives the defaults.
 pub(super) unsafe fn read_sized<T: SizedStruct>(from: *const T, parameter: &str) -> Result<T> {
+    // SAFETY: the caller vouches for the struct.
+    let (value, rest) = unsafe { read_known(from, parameter)? };
+    rest.map(|()| value)
+}
+
+/// The same for a struct that must be honoured in part even if it can't be accepted: what is known, and
+/// whether the rest is.
+pub(super) unsafe fn read_known<T: SizedStruct>(from: *const T, parameter: &str) -> Result<(T, Result<()>)> {
     let mut value = T::default();
     if from.is_null() {
-        return Ok(value);
+        return Ok((value, Ok(())));
     }
     // SAFETY: not NULL; the first field is the size.
     let size = unsafe { from.cast::<usize>().read() };
@@ -107,11 +115,10 @@ pub(super) unsafe fn read_sized<T: SizedStruct>(from: *const T, parameter: &str)
     unsafe { std::ptr::copy_nonoverlapping(from.cast::<u8>(), (&raw mut value).cast::<u8>(), known) };
     // SAFETY: the host vouches for `size` readable bytes.
     let tail = unsafe { std::slice::from_raw_parts(from.cast::<u8>().add(known), size - known) };
-    if tail.iter().any(|byte| *byte != 0) {
-        let text = format!("{parameter}: sets options that this version does not know");
-        return Err(Error::new(Code::Unsupported, text));
-    }
-    Ok(value)
+    let unknown = tail.iter().any(|byte| *byte != 0);
+    let text = || format!("{parameter}: sets options that this version does not know");
+    let rest = if unknown { Err(Error::new(Code::Unsupported, text())) } else { Ok(()) };
+    Ok((value, rest))
 }
 
 /// Fills a sized struct, as far as the host has room.

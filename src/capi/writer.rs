@@ -91,8 +91,8 @@ pub unsafe extern "C" fn krpc_writer_new(encoding: i32, error: *mut *mut krpc_er
 
 /// A writer for messages of a shape. Fields can be announced by name (`krpc_writer_field_name`). More is
 /// checked: each field is in the IDL, has the IDL's type, and is written once; a struct ends with its
-/// required fields, a union with one field. Fields with a default that are not optional are written with
-/// it if nothing else is.
+/// required fields, a union with one field. Fields that are not optional are written with their default or
+/// zero if nothing else is, as in JSON; required ones only if they have a default.
 ///
 /// A request whose only argument is a struct begins inside of that, a result inside of the returned struct;
 /// where the value is no struct, it is due at once. Without arguments or with several, the arguments are the

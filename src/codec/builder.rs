@@ -172,6 +172,16 @@ impl Builder {
         self.failed.as_ref()
     }
 
+    /// A field that was announced, with its header.
+    pub(super) fn encoded_field(&mut self, bytes: &[u8]) -> Result<()> {
+        self.write(bytes.len(), |w| {
+            w.write_encoded(bytes);
+            Ok(())
+        })?;
+        self.nesting.advance();
+        Ok(())
+    }
+
     fn scalar(&mut self, ttype: TType, size: usize, write: impl FnOnce(&mut BinaryWriter<'_>)) -> Result<()> {
         self.attempt(|b| {
             b.nesting.expect(ttype)?;

@@ -5,12 +5,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::json::seen::Seen;
+use super::json::write_absent;
 use super::nesting::{Level, Nesting};
 use super::shape::Shape;
 use super::{Builder, Cursor};
 use crate::base::{Code, Error, Message, Result};
 use crate::idl::Schema;
-use crate::idl::schema::{Category, Enum, Field, Requiredness, Struct, StructId, Type, Value};
+use crate::idl::schema::{Category, Enum, Field, Requiredness, Struct, StructId, Type, TypeId};
 use crate::wire::thrift::TType;
 
 /// The IDL of a message. Shared.
@@ -97,15 +98,19 @@ impl Nesting {
         structure.find_field(name).map_err(|error| Error::invalid_argument("name", error))
     }
 
-    /// A field that has to be written and was not, but has a default.
-    fn absent_default(&self) -> Option<(i16, Type, Value)> {
+    /// A field that is written even if nobody does: with its default or zero.
+    fn absent(&self) -> Option<&Field> {
         let (typed, structure) = self.open_struct_of_idl().ok()?;
-        if structure.category == Category::Union {
+        if matches!(structure.category, Category::Union | Category::Result) {
             return None;
         }
-        let absent = structure.fields().iter().enumerate().filter(|(at, _)| !typed.seen.contains(*at));
-        let mut written = absent.filter(|(_, field)| field.requiredness != Requiredness::Optional);
-        written.find_map(|(_, field)| Some((field.id, field.ty, field.default.clone()?)))
+        let mut absent = structure.fields().iter().enumerate().filter(|(at, _)| !typed.seen.contains(*at));
+        let filled = |field: &Field| match field.requiredness {
+            Requiredness::Optional => false,
+            Requiredness::Default => true,
+            Requiredness::Required => field.default.is_some(),
+        };
+        absent.find(|(_, field)| filled(field)).map(|(_, field)| field)
     }
 
     /// Checks that what must be there has come. `writes`: also that a union has one field.
@@ -185,8 +190,8 @@ impl Nesting {
 
 impl Builder {
     /// Builds a message of a shape: names and types have to be those of the IDL, a field is written once,
-    /// and a struct ends only with its required fields. Fields with a default that are not optional are
-    /// written with it if nothing else is.
+    /// and a struct ends only with its required fields. Fields that are not optional are written with their
+    /// default or zero if nobody does, as in JSON; required ones only if they have a default.
     ///
     /// An only argument, or a result, is what the steps are about, without the struct around it: a struct
     /// is open from the start, any other value is due.
@@ -224,72 +229,19 @@ impl Builder {
 
     /// What the IDL says of the struct that is about to end.
     pub(super) fn complete(&mut self) -> Result<()> {
-        while let Some((id, ty, default)) = self.nesting.absent_default() {
-            self.field(id, wire_type(ty)?)?;
-            self.constant(ty, &default)?;
+        while let Some(field) = self.nesting.absent() {
+            let Some(types) = &self.nesting.types else { return Ok(()) };
+            let (id, ttype) = (field.id, wire_type(field.ty)?);
+            let mut bytes = Vec::new();
+            write_absent(&types.schema, field, &mut bytes);
+            self.nesting.field(id, ttype, true)?;
+            self.encoded_field(&bytes)?;
         }
         self.nesting.expect_complete(true)
     }
 
-    /// A constant of the IDL, which fits its type.
-    fn constant(&mut self, ty: Type, value: &Value) -> Result<()> {
-        match value {
-            Value::Bool(value) => self.bool(*value),
-            Value::Int(number) => self.constant_number(ty, *number),
-            Value::Enum(number) => self.i32(*number),
-            Value::Double(number) => self.double(*number),
-            Value::String(text) => self.bytes(text.as_bytes()),
-            Value::Binary(bytes) => self.bytes(bytes),
-            Value::Uuid(_) => wire_type(Type::Uuid).map(drop),
-            Value::List(items) => self.constant_list(ty, items),
-            Value::Map(pairs) => self.constant_map(ty, pairs),
-            Value::Struct(fields) => {
-                self.struct_begin()?;
-                fields.iter().try_for_each(|(id, value)| {
-                    let (_, structure) = self.nesting.open_struct_of_idl()?;
-                    let Some(ty) = structure.field(*id).map(|field| field.ty) else { return Ok(()) };
-                    self.field(*id, wire_type(ty)?)?;
-                    self.constant(ty, value)
-                })?;
-                self.struct_end()
-            }
-        }
-    }
-
-    fn constant_number(&mut self, ty: Type, number: i64) -> Result<()> {
-        let fits = |fits: Option<Result<()>>| fits.unwrap_or_else(|| Err(unfit()));
-        match ty {
-            Type::Bool => self.bool(number != 0),
-            Type::I8 => fits(i8::try_from(number).ok().map(|number| self.i8(number))),
-            Type::I16 => fits(i16::try_from(number).ok().map(|number| self.i16(number))),
-            Type::I32 | Type::Enum(_) => fits(i32::try_from(number).ok().map(|number| self.i32(number))),
-            Type::I64 => self.i64(number),
-            _ => Err(unfit()),
-        }
-    }
-
-    fn constant_list(&mut self, ty: Type, items: &[Value]) -> Result<()> {
-        let (Type::List(element) | Type::Set(element)) = ty else { return Err(unfit()) };
-        let element = self.type_of(element)?;
-        match ty {
-            Type::List(_) => self.list(wire_type(element)?, items.len())?,
-            _ => self.set(wire_type(element)?, items.len())?,
-        }
-        items.iter().try_for_each(|item| self.constant(element, item))
-    }
-
-    fn constant_map(&mut self, ty: Type, pairs: &[(Value, Value)]) -> Result<()> {
-        let Type::Map(key, value) = ty else { return Err(unfit()) };
-        let (key, value) = (self.type_of(key)?, self.type_of(value)?);
-        self.map(wire_type(key)?, wire_type(value)?, pairs.len())?;
-        pairs.iter().try_for_each(|(first, second)| {
-            self.constant(key, first)?;
-            self.constant(value, second)
-        })
-    }
-
-    fn type_of(&self, id: crate::idl::schema::TypeId) -> Result<Type> {
-        self.nesting.types.as_ref().map(|types| types.schema.ty(id)).ok_or_else(unfit)
+    fn type_of(&self, id: TypeId) -> Option<Type> {
+        self.nesting.types.as_ref().map(|types| types.schema.ty(id))
     }
 
     /// The type that the IDL gives to what is in the container that is due; `STOP` leaves it to the IDL.
@@ -302,7 +254,7 @@ impl Builder {
             (Some(Type::Map(_, id)), true) => id,
             _ => return Ok(given),
         };
-        wire_type(self.type_of(of_idl)?)
+        self.type_of(of_idl).map_or(Ok(given), wire_type)
     }
 }
 
@@ -374,12 +326,6 @@ fn wire_type(ty: Type) -> Result<TType> {
     TType::from_byte(ty.wire_type()).map_err(|_| {
         Error::new(Code::Unsupported, format!("{} has no form in Thrift Binary here", ty.word()))
     })
-}
-
-/// The IDL's checks leave no such value.
-#[cold]
-fn unfit() -> Error {
-    Error::new(Code::Internal, "a constant of the IDL does not fit its type")
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! A JSON request to start from: every field with its default or a value of its type.
+//! A JSON request or result to start from: every field with its default or a value of its type.
 
 use std::fmt::Write;
 
@@ -29,8 +29,7 @@ const CHOICES: usize = 12;
 /// object of all arguments if it has none or several (generic.md §3).
 pub fn request(schema: &Schema, method: &str, style: Style) -> Result<String, MethodError> {
     let method = schema.method(schema.find_method(method)?);
-    let mut template =
-        Template { schema, style, out: String::new(), open: Vec::new(), depth: 0, levels: 0, fields: 0 };
+    let mut template = Template::new(schema, style);
     let (note, noted) = match schema.only_argument(method) {
         Some(only) => {
             let note = template.note(only);
@@ -41,6 +40,18 @@ pub fn request(schema: &Schema, method: &str, style: Style) -> Result<String, Me
     };
     if !noted {
         template.comment(&note);
+    }
+    template.out.push('\n');
+    Ok(template.out)
+}
+
+/// The result of a method, found as [`Schema::find_method`] does; `null` if it has none.
+pub fn result(schema: &Schema, method: &str, style: Style) -> Result<String, MethodError> {
+    let method = schema.method(schema.find_method(method)?);
+    let mut template = Template::new(schema, style);
+    match method.response {
+        Some(response) => drop(template.value(response, "")),
+        None => template.out.push_str("null"),
     }
     template.out.push('\n');
     Ok(template.out)
@@ -59,6 +70,10 @@ struct Template<'a> {
 }
 
 impl<'a> Template<'a> {
+    fn new(schema: &'a Schema, style: Style) -> Template<'a> {
+        Template { schema, style, out: String::new(), open: Vec::new(), depth: 0, levels: 0, fields: 0 }
+    }
+
     /// Writes a value; whether the note has been written too, which it is where more lines follow.
     fn field_value(&mut self, field: &'a Field, note: &str) -> bool {
         match &field.default {

@@ -6,13 +6,13 @@
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use bytes::BytesMut;
-use parking_lot::Mutex;
 
+use crate::base::lock::Mutex;
 use crate::base::log::{Level, Log};
 use crate::base::{Code, Error, Limits, Result};
 use crate::io::clock;
@@ -191,7 +191,7 @@ impl Mailbox {
     }
 }
 
-fn wake(mut mail: parking_lot::MutexGuard<'_, Mail>) {
+fn wake(mut mail: MutexGuard<'_, Mail>) {
     if mail.awake {
         return;
     }
@@ -242,20 +242,21 @@ impl ConnTask {
     }
 
     fn run(&mut self, cx: &mut Context<'_>) -> Result<Pause, End> {
+        // One look at the clock serves the whole wake-up: nothing in here waits.
+        let now = clock::now();
         let mut served = 0;
         loop {
-            let now = clock::now();
             if let Some(reply) = self.take_mail(cx, now)? {
                 self.proto.reply(&mut self.output, &reply, now)?;
             }
             if served == FAIR_REQUESTS {
-                self.flush(cx)?;
+                self.flush(cx, now)?;
                 return Ok(Pause::Yield);
             }
             let received = self.proto.receive(&mut self.input, now);
             if received.is_err() {
                 // What was answered before is still the peer's.
-                self.flush(cx)?;
+                self.flush(cx, now)?;
             }
             if let Some(request) = received? {
                 served += 1;
@@ -263,7 +264,7 @@ impl ConnTask {
                 self.setup.dispatch.dispatch(request, responder);
                 continue;
             }
-            self.flush(cx)?;
+            self.flush(cx, now)?;
             if self.is_finished() {
                 return Err(End::Done);
             }
@@ -296,7 +297,7 @@ impl ConnTask {
     }
 
     /// Writes what there is, as far as the peer takes it.
-    fn flush(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
+    fn flush(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<(), End> {
         while !self.output.is_empty() {
             let mut slices = [IoSlice::new(&[]); MAX_SLICES];
             let count = self.output.io_slices(&mut slices);
@@ -305,7 +306,7 @@ impl ConnTask {
                 Poll::Ready(Err(reason)) => return Err(End::Lost(reason)),
                 Poll::Ready(Ok(written)) => {
                     self.output.advance(written);
-                    self.proto.written(self.output.len(), clock::now());
+                    self.proto.written(self.output.len(), now);
                 }
             }
         }

@@ -8,16 +8,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
 use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::task::AbortHandle;
 
+use crate::base::lock::{Condvar, Mutex};
 use crate::base::log::Level;
 use crate::base::{Code, Error, Result};
 use crate::io::addr::Address;
 use crate::io::clock;
 use crate::io::conn::{ConnTask, Mailbox, Order, Setup};
+use crate::io::inherited;
 use crate::io::runtime::Runtime;
 use crate::io::thread;
 use crate::io::transport::Transport;
@@ -181,6 +182,7 @@ fn bind(address: &Address) -> Result<Socket> {
 }
 
 fn listen(socket: Socket, target: &SockAddr) -> io::Result<Socket> {
+    inherited::note(&socket);
     socket.bind(target)?;
     socket.listen(BACKLOG)?;
     socket.set_nonblocking(true)?;
@@ -209,11 +211,13 @@ impl Acceptor {
         match self {
             Acceptor::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
+                inherited::note(&stream);
                 stream.set_nodelay(true)?;
                 Ok((Transport::Tcp(stream), peer.to_string().into()))
             }
             Acceptor::Unix(listener) => {
                 let (stream, _) = listener.accept().await?;
+                inherited::note(&stream);
                 Ok((Transport::Unix(stream), "unix".into()))
             }
         }
@@ -341,16 +345,12 @@ impl Connections {
     fn wait_until(&self, deadline: Option<Instant>, reached: impl Fn(&Members) -> bool) {
         let mut state = self.state.lock();
         while !reached(&state) {
-            let timed_out = match deadline {
-                Some(deadline) => self.left.wait_until(&mut state, deadline).timed_out(),
-                None => {
-                    self.left.wait(&mut state);
-                    false
-                }
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(clock::now()));
+            state = match left {
+                None => self.left.wait(state),
+                Some(Duration::ZERO) => break,
+                Some(left) => self.left.wait_for(state, left),
             };
-            if timed_out {
-                break;
-            }
         }
     }
 }

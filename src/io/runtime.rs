@@ -6,14 +6,15 @@ use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::Notify;
 
+use crate::base::fork::PerProcess;
+use crate::base::lock::{Condvar, Mutex};
 use crate::base::log::{self, Level, Log};
 use crate::base::{Code, Error, Result};
 use crate::io::thread::{self, Role};
-use crate::io::timer;
+use crate::io::timer::{self, WhileWanted};
 use crate::io::workers::Workers;
 
 /// Host names resolved at once per shard.
@@ -77,8 +78,8 @@ impl Runtime {
 
     /// The process's shared runtime: made on first use, ended with its last reference.
     pub fn shared() -> Result<Arc<Runtime>> {
-        static SHARED: Mutex<Weak<Runtime>> = Mutex::new(Weak::new());
-        let mut shared = SHARED.lock();
+        static SHARED: PerProcess<Mutex<Weak<Runtime>>> = PerProcess::new();
+        let mut shared = SHARED.get().lock();
         if let Some(runtime) = shared.upgrade() {
             return Ok(runtime);
         }
@@ -98,9 +99,10 @@ impl Runtime {
         &self.callbacks
     }
 
-    /// Runs something on a shard after a time. It must not block; if the runtime ends first, it is dropped.
-    pub fn after(&self, time: Duration, run: impl FnOnce() + Send + 'static) {
-        self.shard(self.next_shard()).spawn(timer::after(time, run));
+    /// Runs something on a shard after a time, if it is wanted until then. It must not block; if the runtime
+    /// ends first, it is dropped.
+    pub fn after(&self, time: Duration, wanted: WhileWanted, run: impl FnOnce() + Send + 'static) {
+        self.shard(self.next_shard()).spawn(timer::after(time, wanted, run));
     }
 
     /// Where lines go.
@@ -210,7 +212,7 @@ impl Place {
         loop {
             match made.take() {
                 Some(made) => return made,
-                None => self.filled.wait(&mut made),
+                None => made = self.filled.wait(made),
             }
         }
     }

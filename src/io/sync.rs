@@ -3,7 +3,7 @@
 //! Their sockets are not registered with a shard. A [`Pool`] keeps one address's idle connections;
 //! a call takes one, drives it to its reply and puts it back.
 
-use std::cell::OnceCell;
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use crate::io::sys::Bell;
@@ -19,9 +19,14 @@ pub use pool::{Pool, PoolOptions, Stats};
 /// system refuses one: such a call then ends by its deadline only.
 pub fn call_bell() -> Option<Arc<Bell>> {
     thread_local! {
-        static BELL: OnceCell<Option<Arc<Bell>>> = const { OnceCell::new() };
+        static BELL: RefCell<Option<Arc<Bell>>> = const { RefCell::new(None) };
     }
-    BELL.with(|bell| bell.get_or_init(|| Bell::new().ok().map(Arc::new)).clone())
+    BELL.with_borrow_mut(|bell| {
+        if !bell.as_ref().is_some_and(|bell| bell.is_ours()) {
+            *bell = Bell::new().ok().map(Arc::new);
+        }
+        bell.clone()
+    })
 }
 
 /// Ringing is all it takes; whoever waits finds out why.

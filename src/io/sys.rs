@@ -1,12 +1,14 @@
 //! The system calls that have no safe wrapper, each behind a safe function.
 
 use std::io;
-use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::mem::{ManuallyDrop, MaybeUninit};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 use bytes::BytesMut;
 use socket2::Socket;
+
+use crate::base::fork;
 
 /// Blocks all signals in the current thread but those that report its own faults or profile it.
 pub fn block_host_signals() {
@@ -75,7 +77,7 @@ pub fn wait(
         Interest::Write => libc::POLLOUT,
     };
     // The system passes over negative descriptors.
-    let bell = |bell: Option<&Bell>| bell.map_or(-1, |bell| bell.0.as_raw_fd());
+    let bell = |bell: Option<&Bell>| bell.map_or(-1, |bell| bell.fd.as_raw_fd());
     let mut fds = [
         libc::pollfd { fd: socket.as_raw_fd(), events, revents: 0 },
         libc::pollfd { fd: bell(bells[0]), events: libc::POLLIN, revents: 0 },
@@ -98,9 +100,22 @@ fn timespec(duration: Duration) -> libc::timespec {
     libc::timespec { tv_sec: seconds as libc::time_t, tv_nsec: duration.subsec_nanos() as libc::c_long }
 }
 
-/// A bell that, once rung, wakes everybody who waits with it, until it is silenced.
+/// A bell that, once rung, wakes everybody who waits with it, until it is silenced. A child of fork leaves
+/// its parent's alone: the two would hear each other, and the descriptor's number may mean another file.
 #[derive(Debug)]
-pub struct Bell(OwnedFd);
+pub struct Bell {
+    fd: ManuallyDrop<OwnedFd>,
+    epoch: u32,
+}
+
+impl Drop for Bell {
+    fn drop(&mut self) {
+        if self.is_ours() {
+            // SAFETY: dropped here only, and not used afterwards.
+            unsafe { ManuallyDrop::drop(&mut self.fd) }
+        }
+    }
+}
 
 impl Bell {
     /// A silent bell.
@@ -111,37 +126,66 @@ impl Bell {
             return Err(io::Error::last_os_error());
         }
         // SAFETY: a fresh descriptor that nobody else owns.
-        Ok(Bell(unsafe { OwnedFd::from_raw_fd(fd) }))
+        let fd = ManuallyDrop::new(unsafe { OwnedFd::from_raw_fd(fd) });
+        Ok(Bell { fd, epoch: fork::epoch() })
+    }
+
+    /// Whether this process made it.
+    pub fn is_ours(&self) -> bool {
+        self.epoch == fork::epoch()
     }
 
     /// Rings it.
     pub fn ring(&self) {
         let one = 1u64;
         // SAFETY: eight readable bytes. The only failure is a full counter: it rings already.
-        unsafe { libc::write(self.0.as_raw_fd(), std::ptr::from_ref(&one).cast(), 8) };
+        unsafe { libc::write(self.fd.as_raw_fd(), std::ptr::from_ref(&one).cast(), 8) };
     }
 
     /// Silences it.
     pub fn silence(&self) {
         let mut count = 0u64;
         // SAFETY: eight writable bytes. The only failure is a silent bell.
-        unsafe { libc::read(self.0.as_raw_fd(), std::ptr::from_mut(&mut count).cast(), 8) };
+        unsafe { libc::read(self.fd.as_raw_fd(), std::ptr::from_mut(&mut count).cast(), 8) };
     }
 
     /// Whether it rings now.
     pub fn is_ringing(&self) -> bool {
-        let mut fd = libc::pollfd { fd: self.0.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+        let mut fd = libc::pollfd { fd: self.fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
         // SAFETY: one valid entry; a timeout of 0 only looks.
         unsafe { libc::poll(&raw mut fd, 1, 0) == 1 }
     }
 
     /// The descriptor's number, for hosts.
     pub fn number(&self) -> i32 {
-        self.0.as_raw_fd()
+        self.fd.as_raw_fd()
     }
 
     /// The descriptor to wait with: readable while it rings.
     pub fn fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.fd.as_fd()
     }
 }
+
+/// The inode of an open socket: no other file of the system has it as long as the socket lives.
+pub fn socket_inode(fd: RawFd) -> Option<u64> {
+    let mut status = MaybeUninit::<libc::stat>::uninit();
+    // SAFETY: a place for the answer, which is there if the call succeeded.
+    let status = unsafe {
+        if libc::fstat(fd, status.as_mut_ptr()) != 0 {
+            return None;
+        }
+        status.assume_init()
+    };
+    (status.st_mode & libc::S_IFMT == libc::S_IFSOCK).then_some(status.st_ino)
+}
+
+/// Closes a descriptor of nobody: one that came with a fork, while its owner stayed in the parent.
+pub fn close_inherited(fd: RawFd) {
+    // SAFETY: no pointers; the caller has found that it is one of ours in the parent, and here nothing
+    // uses that any more.
+    unsafe { libc::close(fd) };
+}
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::thread::{Builder, JoinHandle};
 
-use crate::base::{Code, Error, Result};
+use crate::base::{Code, Error, Result, fork};
 use crate::io::sys;
 
 /// What a thread of the core does.
@@ -16,7 +16,8 @@ pub enum Role {
 }
 
 thread_local! {
-    static ROLE: Cell<Option<Role>> = const { Cell::new(None) };
+    /// With the process it was given in: a child's only thread is none of ours, whatever it was before.
+    static ROLE: Cell<Option<(Role, u32)>> = const { Cell::new(None) };
 }
 
 /// Starts a thread `name` with all signals blocked that are not about the thread itself, so that
@@ -24,7 +25,7 @@ thread_local! {
 pub fn spawn(name: String, role: Role, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
     let started = Builder::new().name(name).spawn(move || {
         sys::block_host_signals();
-        ROLE.set(Some(role));
+        ROLE.set(Some((role, fork::epoch())));
         body();
     });
     started.map_err(|reason| Error::new(Code::OutOfResources, format!("thread not started: {reason}")))
@@ -32,7 +33,7 @@ pub fn spawn(name: String, role: Role, body: impl FnOnce() + Send + 'static) -> 
 
 /// What the current thread does for the core; `None` on threads of the host.
 pub fn role() -> Option<Role> {
-    ROLE.get()
+    ROLE.get().filter(|(_, epoch)| *epoch == fork::epoch()).map(|(role, _)| role)
 }
 
 /// Refuses to block a thread that drives I/O for others.

@@ -1,9 +1,11 @@
 //! The only place that arms timers. Each shard's wheel is its tokio time driver.
 
+use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use tokio::sync::oneshot;
 use tokio::time::Sleep;
 
 /// A connection's one timer. It is moved only when the new time is earlier: a timer that fires early
@@ -31,8 +33,44 @@ impl LazyTimer {
     }
 }
 
-/// Runs something later.
-pub async fn after(time: Duration, run: impl FnOnce()) {
-    tokio::time::sleep(time).await;
-    run();
+/// Holds a timer's place while it is wanted: dropped, the timer ends without running anything.
+#[derive(Debug)]
+pub struct Wanted(#[allow(dead_code)] oneshot::Sender<Infallible>);
+
+/// The timer's side of a [`Wanted`].
+#[derive(Debug)]
+pub struct WhileWanted(oneshot::Receiver<Infallible>);
+
+/// What a timer that may be called off needs.
+pub fn wanted() -> (Wanted, WhileWanted) {
+    let (sender, receiver) = oneshot::channel();
+    (Wanted(sender), WhileWanted(receiver))
+}
+
+/// Runs something later, unless it is not wanted any more by then.
+pub async fn after(time: Duration, wanted: WhileWanted, run: impl FnOnce()) {
+    if tokio::time::timeout(time, wanted.0).await.is_err() {
+        run();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timer_that_is_not_wanted_ends_at_once() {
+        let executor =
+            tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+        let run = |time, keep: bool| {
+            let (wanted, while_wanted) = wanted();
+            let wanted = keep.then_some(wanted);
+            let mut ran = false;
+            executor.block_on(after(time, while_wanted, || ran = true));
+            drop(wanted);
+            ran
+        };
+        assert!(run(Duration::from_millis(1), true));
+        assert!(!run(Duration::MAX, false), "or this would take for ever");
+    }
 }

@@ -1,15 +1,18 @@
 //! TCP and unix sockets behind one face, registered with a shard.
 
 use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::path::Path;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::{TcpSocket, TcpStream, UnixSocket, UnixStream};
 
 use crate::base::{Code, Error, Phase, Result};
 use crate::io::addr::Address;
+use crate::io::inherited;
 
 /// A connected, non-blocking socket.
 #[derive(Debug)]
@@ -53,12 +56,35 @@ pub type Connecting = Pin<Box<dyn Future<Output = Result<Transport>> + Send>>;
 pub fn connect(address: Address) -> Connecting {
     Box::pin(async move {
         let connected = match &address {
-            Address::Unix(path) => UnixStream::connect(path).await.map(Transport::Unix),
-            Address::Ip(address) => TcpStream::connect(address).await.map(Transport::Tcp),
-            Address::Host(host, port) => TcpStream::connect((host.as_str(), *port)).await.map(Transport::Tcp),
+            Address::Unix(path) => connect_unix(path).await,
+            Address::Ip(address) => connect_tcp(*address).await,
+            Address::Host(host, port) => connect_first(host, *port).await,
         };
         connected.and_then(Transport::without_delay).map_err(|reason| connect_error(&reason))
     })
+}
+
+async fn connect_unix(path: &Path) -> io::Result<Transport> {
+    let socket = UnixSocket::new_stream()?;
+    inherited::note(&socket);
+    socket.connect(path).await.map(Transport::Unix)
+}
+
+async fn connect_tcp(address: SocketAddr) -> io::Result<Transport> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    inherited::note(&socket);
+    socket.connect(address).await.map(Transport::Tcp)
+}
+
+async fn connect_first(host: &str, port: u16) -> io::Result<Transport> {
+    let mut failure = None;
+    for address in tokio::net::lookup_host((host, port)).await? {
+        match connect_tcp(address).await {
+            Ok(transport) => return Ok(transport),
+            Err(reason) => failure = Some(reason),
+        }
+    }
+    Err(failure.unwrap_or_else(|| io::Error::other("the name has no address")))
 }
 
 /// What a failed connect means to the call.

@@ -9,8 +9,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
-use parking_lot::{Condvar, Mutex};
 
+use crate::base::lock::{Condvar, Mutex};
 use crate::base::log::{Level, Log};
 use crate::io::clock;
 use crate::io::thread::{self, Role};
@@ -143,11 +143,12 @@ impl Crew {
         let deadline = patience.and_then(|patience| clock::now().checked_add(patience));
         let mut threads = self.threads.lock();
         while *threads > 0 {
-            match deadline {
-                None => self.left.wait(&mut threads),
-                Some(at) if self.left.wait_until(&mut threads, at).timed_out() => return *threads == 0,
-                Some(_) => {}
-            }
+            let left = deadline.map(|at| at.saturating_duration_since(clock::now()));
+            threads = match left {
+                None => self.left.wait(threads),
+                Some(Duration::ZERO) => return false,
+                Some(left) => self.left.wait_for(threads, left),
+            };
         }
         true
     }

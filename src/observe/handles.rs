@@ -55,6 +55,9 @@ struct Count {
 static COUNTS: [Count; Kind::ALL.len()] =
     [const { Count { created: AtomicU64::new(0), freed: AtomicU64::new(0) } }; Kind::ALL.len()];
 
+/// Handles that were made before a fork and freed in the child. What is behind them leaks, on purpose.
+static LEFT_BEHIND: AtomicU64 = AtomicU64::new(0);
+
 /// Notes that a handle was given to the host.
 pub fn created(kind: Kind) {
     COUNTS[kind as usize].created.fetch_add(1, Ordering::Relaxed);
@@ -63,6 +66,12 @@ pub fn created(kind: Kind) {
 /// Notes that the host gave a handle back.
 pub fn freed(kind: Kind) {
     COUNTS[kind as usize].freed.fetch_add(1, Ordering::Relaxed);
+}
+
+/// Notes that the host gave back a handle from before a fork; what is behind it stays.
+pub fn left_behind(kind: Kind) {
+    freed(kind);
+    LEFT_BEHIND.fetch_add(1, Ordering::Relaxed);
 }
 
 /// Handles of one kind that are alive now, and how many were ever made.
@@ -77,7 +86,8 @@ pub fn live() -> u64 {
     Kind::ALL.iter().map(|kind| count(*kind).0).sum()
 }
 
-/// One line for people: `0 live handles`, or `3 live handles: 2 message, 1 reply`.
+/// One line for people: `0 live handles`, or `3 live handles: 2 message, 1 reply`, and how many were left
+/// behind by a fork if any were.
 pub fn report_text() -> String {
     let total = live();
     let mut text = format!("{total} live handle{}", if total == 1 { "" } else { "s" });
@@ -89,10 +99,14 @@ pub fn report_text() -> String {
             separator = ", ";
         }
     }
+    let left_behind = LEFT_BEHIND.load(Ordering::Relaxed);
+    if left_behind > 0 {
+        let _ = write!(text, "; {left_behind} freed after a fork, whose memory stays");
+    }
     text
 }
 
-/// The same as JSON, with all kinds: `{"live":0,"handles":{"error":{"live":0,"created":4},…}}`.
+/// The same as JSON, with all kinds: `{"live":0,"handles":{"error":{"live":0,"created":4},…},"left_behind":0}`.
 pub fn report_json() -> String {
     let mut text = format!("{{\"live\":{},\"handles\":{{", live());
     for (index, kind) in Kind::ALL.iter().enumerate() {
@@ -100,6 +114,6 @@ pub fn report_json() -> String {
         let comma = if index == 0 { "" } else { "," };
         let _ = write!(text, "{comma}\"{}\":{{\"live\":{alive},\"created\":{created}}}", kind.name());
     }
-    text.push_str("}}");
+    let _ = write!(text, "}},\"left_behind\":{}}}", LEFT_BEHIND.load(Ordering::Relaxed));
     text
 }

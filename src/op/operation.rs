@@ -71,15 +71,21 @@ impl<T, F: FnOnce(Finished<T>) + Send> Deliver<T> for F {
     }
 }
 
-/// What an operation ends with when the core drops its [`Completer`]: nothing is ever lost.
-pub trait Abandoned {
-    /// The fallback value.
+/// What an operation ends with.
+pub trait Outcome {
+    /// What stands in when the core drops its [`Completer`]: nothing is ever lost.
     fn abandoned() -> Self;
+    /// Why it failed, if so: known to the event even if the handle has taken the value.
+    fn failure(&self) -> Option<Code>;
 }
 
-impl<V> Abandoned for Result<V, Error> {
+impl<V> Outcome for Result<V, Error> {
     fn abandoned() -> Self {
         Err(Error::new(Code::Internal, "the operation was dropped before it ended"))
+    }
+
+    fn failure(&self) -> Option<Code> {
+        self.as_ref().err().map(Error::code)
     }
 }
 
@@ -87,14 +93,14 @@ impl<V> Abandoned for Result<V, Error> {
 pub type CancelHook = Box<dyn FnOnce(Cause) + Send>;
 
 /// Makes an operation; with `None` the host can only wait or ask.
-pub fn new<T: Abandoned>(delivery: Option<Box<dyn Deliver<T>>>) -> (Operation<T>, Completer<T>) {
+pub fn new<T: Outcome>(delivery: Option<Box<dyn Deliver<T>>>) -> (Operation<T>, Completer<T>) {
     let shared = Arc::new(Shared::new(delivery));
     (Operation { shared: shared.clone(), detaches: true }, Completer { shared: Some(shared) })
 }
 
 /// The same for a delivery that has to know the operation's canceller. That may be used at once: the
 /// operation exists before its delivery, though nothing can complete it yet.
-pub fn new_with<T: Abandoned + Send + 'static>(
+pub fn new_with<T: Outcome + Send + 'static>(
     delivery: impl FnOnce(Weak<dyn Cancel>) -> Option<Box<dyn Deliver<T>>>,
 ) -> (Operation<T>, Completer<T>) {
     let (operation, completer) = new(None);
@@ -164,13 +170,13 @@ impl<T> Drop for Operation<T> {
 
 // ---- the core's end ---------------------------------------------------------------------------
 
-/// The core's end. Dropped, it completes with [`Abandoned::abandoned`].
-pub struct Completer<T: Abandoned> {
+/// The core's end. Dropped, it completes with [`Outcome::abandoned`].
+pub struct Completer<T: Outcome> {
     /// `None` once completed.
     shared: Option<Arc<Shared<T>>>,
 }
 
-impl<T: Abandoned> Completer<T> {
+impl<T: Outcome> Completer<T> {
     /// The end: keeps the value, wakes who waits, and delivers.
     pub fn complete(mut self, value: T) {
         if let Some(shared) = self.shared.take() {
@@ -193,7 +199,7 @@ impl<T: Abandoned> Completer<T> {
     }
 }
 
-impl<T: Abandoned + Send + 'static> Completer<T> {
+impl<T: Outcome + Send + 'static> Completer<T> {
     /// For whoever may have to end it from elsewhere, as its client on close; does not keep it alive.
     pub fn canceller(&self) -> Weak<dyn Cancel> {
         match &self.shared {
@@ -203,7 +209,7 @@ impl<T: Abandoned + Send + 'static> Completer<T> {
     }
 }
 
-impl<T: Abandoned> Drop for Completer<T> {
+impl<T: Outcome> Drop for Completer<T> {
     fn drop(&mut self) {
         if let Some(shared) = self.shared.take() {
             complete(shared, T::abandoned());
@@ -211,9 +217,10 @@ impl<T: Abandoned> Drop for Completer<T> {
     }
 }
 
-fn complete<T>(shared: Arc<Shared<T>>, value: T) {
+fn complete<T: Outcome>(shared: Arc<Shared<T>>, value: T) {
+    let failure = value.failure();
     if let Some(delivery) = shared.finish(value) {
-        delivery.deliver(Finished { shared });
+        delivery.deliver(Finished { shared, failure });
     }
 }
 
@@ -222,12 +229,18 @@ fn complete<T>(shared: Arc<Shared<T>>, value: T) {
 /// What an event or callback has of an operation that is done.
 pub struct Finished<T> {
     shared: Arc<Shared<T>>,
+    failure: Option<Code>,
 }
 
 impl<T> Finished<T> {
     /// Whether the host has freed the operation: the event is to be skipped.
     pub fn is_stale(&self) -> bool {
         self.shared.freed.load(Ordering::Acquire)
+    }
+
+    /// Why the operation failed, if it did.
+    pub fn failure(&self) -> Option<Code> {
+        self.failure
     }
 
     /// The value, unless the handle took it first.

@@ -117,6 +117,8 @@ struct Inner<E> {
     events: VecDeque<E>,
     reserved: usize,
     is_closed: bool,
+    /// Nobody will take any more: what comes is dropped.
+    is_abandoned: bool,
     /// Takes asleep on `filled`, so that a fill without any makes no system call.
     sleepers: usize,
     doorbell: Option<Arc<dyn Doorbell>>,
@@ -135,6 +137,7 @@ impl<E> Queue<E> {
             events: VecDeque::with_capacity(capacity),
             reserved: 0,
             is_closed: false,
+            is_abandoned: false,
             sleepers: 0,
             armed: doorbell.is_some(),
             doorbell,
@@ -197,6 +200,19 @@ impl<E> Queue<E> {
         drop(inner);
         self.send(signal);
         ask_all(watches, Cause::Closed);
+    }
+
+    /// Closes the queue for a host that takes nothing more: what waits is dropped now, what was reserved when
+    /// it comes. The doorbell goes too.
+    pub fn abandon(&self) {
+        self.close();
+        let mut inner = lock(&self.inner);
+        inner.is_abandoned = true;
+        let unseen = mem::take(&mut inner.events);
+        let doorbell = inner.doorbell.take();
+        drop(inner);
+        // Without the lock: the end of an event may be an answer.
+        drop((unseen, doorbell));
     }
 
     /// What the queue has seen until now.
@@ -309,6 +325,10 @@ impl<E> Queue<E> {
     fn push(&self, event: E, watch: Option<Key>) {
         let mut inner = lock(&self.inner);
         let watched = inner.release(1, watch);
+        if inner.is_abandoned {
+            drop(inner);
+            return drop((event, watched));
+        }
         inner.events.push_back(event);
         let signal = inner.after_push();
         drop(inner);

@@ -1,6 +1,6 @@
 //! An operation whose end goes to a queue.
 
-use crate::op::operation::{Abandoned, Completer, Finished, Operation, new_with};
+use crate::op::operation::{Completer, Finished, Operation, Outcome, new_with};
 use crate::op::queue::Slot;
 
 /// Makes an operation that fills `slot` with what `event` makes of its end. The queue can ask it to end, by
@@ -13,7 +13,7 @@ pub fn queued<T, E>(
     event: impl FnOnce(Finished<T>) -> E + Send + 'static,
 ) -> (Operation<T>, Completer<T>)
 where
-    T: Abandoned + Send + 'static,
+    T: Outcome + Send + 'static,
     E: Send + 'static,
 {
     new_with(|cancel| {
@@ -21,3 +21,6 @@ where
         Some(Box::new(move |finished| slot.fill(event(finished))))
     })
 }
+
+#[cfg(all(test, not(krpc_loom)))]
+mod tests;

@@ -4,9 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
-
 use crate::base::Metainfo;
+use crate::base::lock::Mutex;
 use crate::io::clock;
 use crate::op::operation::{Cancel, Cause};
 
@@ -102,7 +101,7 @@ impl Context {
         if let (Some(cause), Some(watcher)) = (cause, watcher.upgrade()) {
             watcher.cancel(cause);
         }
-        Watch { context: Arc::downgrade(&self.inner), id }
+        Watch { context: Arc::clone(&self.inner), id }
     }
 
     /// For whoever may have to end it from elsewhere; does not keep it alive.
@@ -127,17 +126,16 @@ impl Cancel for Inner {
     }
 }
 
-/// Interest in a context's end, for as long as it lives.
+/// Interest in a context's end, for as long as it lives. It keeps the context: its own handle may be freed
+/// while what it was given to still hears of an end further up.
 pub(super) struct Watch {
-    context: Weak<Inner>,
+    context: Arc<Inner>,
     id: u64,
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        if let Some(context) = self.context.upgrade() {
-            context.state.lock().watchers.remove(&self.id);
-        }
+        self.context.state.lock().watchers.remove(&self.id);
     }
 }
 
@@ -161,6 +159,16 @@ mod tests {
         assert_eq!(bottom.cause(), Some(Cause::ByHost));
         let late = Context::new(Some(&middle), ContextOptions::default());
         assert_eq!(late.cause(), Some(Cause::ByHost), "a child of what has ended has ended");
+    }
+
+    #[test]
+    fn the_end_travels_past_contexts_that_nobody_holds() {
+        let top = Context::new(None, ContextOptions::default());
+        let middle = Context::new(Some(&top), ContextOptions::default());
+        let bottom = Context::new(Some(&middle), ContextOptions::default());
+        drop(middle);
+        top.cancel(Cause::CallerGone);
+        assert_eq!(bottom.cause(), Some(Cause::CallerGone));
     }
 
     #[test]

@@ -66,6 +66,11 @@ impl WatchedQueue {
         WatchedQueue { queue: Queue::new(capacity, None), bell: OnceLock::new() }
     }
 
+    /// Nobody takes from it any more: see [`queue::Queue::abandon`].
+    pub fn abandon(&self) {
+        self.queue.abandon();
+    }
+
     /// The queue itself.
     pub fn queue(&self) -> &Arc<Queue> {
         &self.queue

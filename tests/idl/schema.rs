@@ -89,6 +89,11 @@ fn templates() {
         }
     }
     check("templates.txt", &text);
+    for (method, expected) in [("Same", "false\n"), ("Nothing", "null\n"), ("Forget", "null\n")] {
+        assert_eq!(template::result(&shop, method, Style::Json).unwrap(), expected);
+    }
+    let item = template::result(&shop, "Get", Style::Json).unwrap();
+    assert!(item.starts_with("{\n  \"title\": \"\",\n  \"price\": 0,"), "{item}");
     let error = template::request(&shop, "Shop/Forgot", Style::Json).unwrap_err();
     assert_eq!(error.to_string(), "missing method: Forgot in service: Shop; did you mean Forget?");
 }
@@ -159,10 +164,17 @@ fn methods_by_path_and_alone() {
         "one method, two services"
     );
     assert_eq!(of("Reader/Forget").unwrap_err().to_string(), "missing method: Forget in service: Reader");
+    let unknown = |service: &str, similar: Option<&str>| MethodError::UnknownService {
+        service: service.to_owned(),
+        similar: similar.map(str::to_owned),
+    };
+    assert_eq!(of("Nope/Find").unwrap_err(), unknown("Nope", None));
     assert_eq!(
-        of("Nope/Find").unwrap_err(),
-        MethodError::UnknownService { service: "Nope".to_owned(), similar: None }
+        of("Shpo/Find").unwrap_err(),
+        unknown("Shpo", None),
+        "two steps are too many for four letters"
     );
+    assert_eq!(of("Raeder/Find").unwrap_err(), unknown("Raeder", Some("Reader")));
 
     let find = of("Find").unwrap();
     let arguments = schema.structure(find.arguments);

@@ -55,7 +55,10 @@ const CLOCKS: &[&str] = &[
 ];
 
 /// Files outside `capi` that may say `unsafe`, and why nothing safe would do.
-const UNSAFE_LEAVES: &[(&str, &str)] = &[("src/io/sys.rs", "system calls that have no safe wrapper")];
+const UNSAFE_LEAVES: &[(&str, &str)] = &[
+    ("src/base/fork.rs", "a page that the kernel wipes on fork, and values that outlive every thread"),
+    ("src/io/sys.rs", "system calls that have no safe wrapper"),
+];
 
 /// In `capi`: locks, atomics and loops that wait belong to the core. A `for` over a caller's array is
 /// translation, and allowed.
@@ -155,6 +158,7 @@ fn words_of_rooms(source: &Source, room: &str, broken: &mut Broken) {
             forbid(clock, format!("`{clock}` belongs to `{CLOCK_ROOM}`: take time or chance as an argument"));
         }
     }
+    forbid("parking_lot", "locks come from `base::lock`, which says why".into());
     let is_leaf = UNSAFE_LEAVES.iter().any(|(file, _)| *file == source.path);
     if room != "capi" && !is_leaf {
         forbid("unsafe", "unsafe belongs to `capi` and the files in UNSAFE_LEAVES".into());
@@ -272,6 +276,7 @@ mod tests {
         breaks("src/rpc/client.rs", "let chance = fastrand::u32(..);", "belongs to `io`");
         breaks("src/proto/mux.rs", "use tokio::sync::mpsc;", "tokio belongs to");
         breaks("src/rpc/client.rs", "unsafe { libc::close(fd) }", "unsafe belongs to `capi`");
+        breaks("src/io/pool.rs", "use parking_lot::RwLock;", "locks come from `base::lock`");
         keeps("src/io/clock.rs", "tokio::time::sleep(Instant::now() - start).await");
         keeps("src/policy/balance.rs", "let operand = instant_now(); let unsafe_name = operand::x;");
     }

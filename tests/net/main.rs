@@ -300,3 +300,46 @@ fn servers_that_cannot_start_say_why() {
     assert_eq!(error.code(), Code::ListenFailed);
     assert!(error.text().starts_with(&taken.addresses()[0].to_string()), "{error}");
 }
+
+/// Keeps what is logged.
+#[derive(Default)]
+struct Kept(krpc::base::lock::Mutex<Vec<String>>);
+
+impl krpc::base::log::Sink for Kept {
+    fn level(&self) -> krpc::base::log::Level {
+        krpc::base::log::Level::Warn
+    }
+
+    fn write(&self, _: krpc::base::log::Level, _: &'static str, text: std::fmt::Arguments<'_>) {
+        self.0.lock().push(text.to_string());
+    }
+}
+
+#[test]
+fn handlers_that_break_their_word_are_reported() {
+    let lines = Arc::new(Kept::default());
+    let log = krpc::base::log::Log::to(Arc::clone(&lines) as _);
+    let runtime =
+        krpc::rpc::Runtime::start(&krpc::rpc::RuntimeOptions { log, ..Default::default() }).unwrap();
+    let mut service = failing_service();
+    let slow = |mut request: Request| {
+        std::thread::sleep(Duration::from_millis(11));
+        request.reply(Message::empty_struct()).unwrap();
+    };
+    service.add_method("Slow", MethodOptions { inline: true, oneway: false }, Arc::new(slow)).unwrap();
+    let options = ServerOptions { runtime: Some(Arc::clone(&runtime)), ..ServerOptions::default() };
+    let server = start_with(options, "127.0.0.1:0", vec![service]);
+    let client = client(&server, Transport::Ttheader);
+    for method in ["Fail/Drop", "Fail/Panic", "Fail/Slow"] {
+        client.call(&Method::parse(method).unwrap(), &body(b"x"), &CallOptions::default());
+    }
+    server.stop(Duration::from_secs(10)).unwrap();
+    drop(server);
+    runtime.shutdown().unwrap();
+    let lines = lines.0.lock();
+    for expected in
+        ["Fail.Drop: no answer was given", "panic in a handler: on purpose", "inline handler of Slow took"]
+    {
+        assert!(lines.iter().any(|line| line.contains(expected)), "{expected}: {lines:?}");
+    }
+}

@@ -3,11 +3,11 @@
 use std::net::TcpListener;
 use std::sync::Arc;
 
+use krpc::base::lock::{Condvar, Mutex};
 use krpc::base::{Biz, Encoding, Message};
 use krpc::rpc::Address;
 use krpc::rpc::call::{Client, ClientOptions, Method, Transport};
 use krpc::rpc::server::{MethodOptions, Request, Server, ServerOptions, Service};
-use parking_lot::{Condvar, Mutex};
 
 pub const TRANSPORTS: [Transport; 4] =
     [Transport::Buffered, Transport::Framed, Transport::Ttheader, Transport::TtheaderFramed];
@@ -105,14 +105,18 @@ impl Gate {
 
     pub fn wait_for_entries(&self, count: usize) {
         let mut state = self.state.lock();
-        self.changed.wait_while(&mut state, |state| state.0 < count);
+        while state.0 < count {
+            state = self.changed.wait(state);
+        }
     }
 
     fn pass(&self) {
         let mut state = self.state.lock();
         state.0 += 1;
         self.changed.notify_all();
-        self.changed.wait_while(&mut state, |state| !state.1);
+        while !state.1 {
+            state = self.changed.wait(state);
+        }
     }
 }
 

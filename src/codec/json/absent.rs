@@ -5,9 +5,10 @@ use crate::idl::Schema;
 use crate::idl::schema::{Category, Field, Requiredness, Struct, Type, TypeId, Value};
 
 /// Whether a field that is absent in JSON is written all the same; `None` if it must not be absent.
-pub(super) fn is_filled(field: &Field, options: &JsonOptions) -> Option<bool> {
+pub(super) fn is_filled(structure: &Struct, field: &Field, options: &JsonOptions) -> Option<bool> {
+    let alternatives = matches!(structure.category, Category::Union | Category::Result);
     match field.requiredness {
-        Requiredness::Optional => Some(options.fill_optional),
+        Requiredness::Optional => Some(options.fill_optional && !alternatives),
         Requiredness::Default => Some(true),
         Requiredness::Required => options.fill_required.then_some(true),
     }
@@ -19,6 +20,28 @@ pub(super) fn write_field(schema: &Schema, field: &Field, options: &JsonOptions,
     match &field.default {
         Some(default) if options.idl_defaults => write_value(schema, field.ty, default, out),
         _ => write_zero(schema, field.ty, out),
+    }
+}
+
+/// Writes an absent field with the default of the IDL or zero.
+pub(crate) fn write_absent(schema: &Schema, field: &Field, out: &mut Vec<u8>) {
+    write_field(schema, field, &JsonOptions::default(), out);
+}
+
+/// Writes the types that stand at the head of a container; a map has two, a list one.
+pub(crate) fn write_element_types(schema: &Schema, ty: Type, out: &mut Vec<u8>) -> [Type; 2] {
+    match ty {
+        Type::Map(key, value) => {
+            let types = [schema.ty(key), schema.ty(value)];
+            out.extend_from_slice(&types.map(Type::wire_type));
+            types
+        }
+        Type::List(element) | Type::Set(element) => {
+            let element = schema.ty(element);
+            out.push(element.wire_type());
+            [element, element]
+        }
+        scalar => [scalar, scalar],
     }
 }
 

@@ -179,7 +179,7 @@ fn unwrap<'s>(
         while let Some((ttype, id)) = printer.read(BinaryReader::read_field_begin)? {
             let field = wanted(id).filter(|_| ttype != TType::Void);
             let is_result = |field: &Field| id == 0 && field.id != 0;
-            match field.filter(|_| !found.is_some_and(|found| is_result(found))) {
+            match field.filter(|_| !found.is_some_and(is_result)) {
                 Some(field) => {
                     printer.out.clear();
                     root(printer, field, ttype)?;

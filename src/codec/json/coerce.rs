@@ -1,6 +1,8 @@
 //! Scalars from JSON: exactly what was written, or, unless strict, what the reference makes of values
 //! of another kind (generic.md §4).
 
+use std::borrow::Cow;
+
 use super::fault::{Fault, Result};
 use super::parse::Parser;
 use crate::base::Code;
@@ -32,10 +34,15 @@ impl<'a> Parser<'a, '_> {
             Some(value) => value,
             None => self.other_integer(ty)?,
         };
-        if self.options.strict && !fits(ty, value) {
+        if self.options.strict && !fits(ty, value) && !self.is_unsigned_i8(ty, value) {
             return Err(out_of_range(ty, at));
         }
         Ok(value)
+    }
+
+    /// What stands for a negative i8 where they are written without sign.
+    pub(super) fn is_unsigned_i8(&self, ty: Type, value: i64) -> bool {
+        self.options.i8_unsigned && ty == Type::I8 && (0..256).contains(&value)
     }
 
     fn other_integer(&mut self, ty: Type) -> Result<i64> {
@@ -116,19 +123,26 @@ impl<'a> Parser<'a, '_> {
         let text = self.coerce_text()?;
         let length = i32::try_from(text.len()).unwrap_or(i32::MAX);
         self.out.extend_from_slice(&length.to_be_bytes());
-        self.out.extend_from_slice(text);
+        self.out.extend_from_slice(&text);
         Ok(())
     }
 
-    /// The text of a value that is no string; that of `null` is empty.
-    pub(super) fn coerce_text(&mut self) -> Result<&'a [u8]> {
+    /// The text of a value that is no string: that of `null` is empty, numbers have no exponent.
+    pub(super) fn coerce_text(&mut self) -> Result<Cow<'a, [u8]>> {
         let found = self.scan.kind()?;
         if self.options.strict {
             return Err(self.mismatch("a string", found));
         }
+        if found == Kind::Number {
+            let number = self.scan.number()?;
+            return Ok(match number.is_integer() {
+                true => number.text().into(),
+                false => number.as_f64().to_string().into_bytes().into(),
+            });
+        }
         let at = self.next();
         self.skip()?;
-        Ok(if found == Kind::Null { &[] } else { self.text_since(at) })
+        Ok(if found == Kind::Null { Cow::Borrowed(&[]) } else { self.text_since(at).into() })
     }
 
     /// Skips a value that is not of the wanted kind and counts as empty.
@@ -196,9 +210,11 @@ fn truncated(number: &Number<'_>) -> i64 {
     }
 }
 
-#[allow(clippy::cast_possible_truncation, reason = "meant; saturates")]
+/// What amd64 makes of it: all that is too large becomes the smallest integer.
+#[allow(clippy::cast_possible_truncation, reason = "checked")]
 fn truncate(value: f64) -> i64 {
-    value as i64
+    const LIMIT: f64 = 9_223_372_036_854_775_808.0;
+    if (-LIMIT..LIMIT).contains(&value) { value as i64 } else { i64::MIN }
 }
 
 /// An integer in decimal, with a sign perhaps, and nothing else.

@@ -46,8 +46,12 @@ impl Parser<'_, '_> {
                 self.out.extend_from_slice(&value.to_be_bytes());
             }
             Type::I8 => {
-                let value = i8::try_from(number()?).map_err(|_| out_of_range(ty, at))?;
-                self.out.extend_from_slice(&value.to_be_bytes());
+                let value = number()?;
+                if i8::try_from(value).is_err() && !self.is_unsigned_i8(ty, value) {
+                    return Err(out_of_range(ty, at));
+                }
+                let [.., low] = value.to_be_bytes();
+                self.out.push(low);
             }
             Type::I16 => {
                 let value = i16::try_from(number()?).map_err(|_| out_of_range(ty, at))?;

@@ -18,7 +18,7 @@ pub struct JsonOptions {
     pub enums: Enums,
     /// §6. How i64 are written to JSON; numbers and text are both read. Default by annotation.
     pub int64: Int64,
-    /// §2. Whether i8 are written to JSON as 0 to 255. Default false.
+    /// §2. Whether i8 are written to JSON as 0 to 255, and 128 to 255 are read. Default false.
     pub i8_unsigned: bool,
     /// §2, §4, §5. Members and fields that the IDL does not know, in both directions. Default skip.
     pub unknown: Unknown,

@@ -1,7 +1,5 @@
 //! JSON to Thrift Binary (generic.md §4).
 
-use std::borrow::Cow;
-
 use super::fault::{Fault, Result};
 use super::options::{Binary, Duplicates, JsonOptions, Unknown};
 use super::seen::Seen;
@@ -62,7 +60,6 @@ pub(super) struct Parser<'a, 'o> {
     pub(super) options: &'a JsonOptions,
     pub(super) scan: Scanner<'a>,
     pub(super) out: &'o mut Vec<u8>,
-    json: &'a [u8],
     /// Size of the output that must not be exceeded.
     largest: usize,
     depth_left: u8,
@@ -91,7 +88,6 @@ impl<'a, 'o> Parser<'a, 'o> {
             scan: Scanner::new(json),
             largest: out.len().saturating_add(options.limits.bytes),
             out,
-            json,
             depth_left: options.limits.depth,
             not_utf8,
             careful: false,
@@ -199,11 +195,11 @@ impl<'a, 'o> Parser<'a, 'o> {
                     } else if !seen.insert(position) {
                         self.repeated(&key, key_at)?;
                     } else {
-                        let set = self.member(field).map_err(|fault| fault.in_member(&key))?;
+                        let set = self.member(structure, field).map_err(|fault| fault.in_member(&key))?;
                         alternatives += usize::from(set);
                     }
                 }
-                None => self.unknown_member(structure, &key, key_at)?,
+                None => alternatives += usize::from(self.unknown_member(structure, &key, key_at)?),
             }
             more = self.scan.more(b'}')?;
         }
@@ -216,10 +212,10 @@ impl<'a, 'o> Parser<'a, 'o> {
 
     /// Writes a field whose key has been read; whether it had a value.
     #[inline]
-    fn member(&mut self, field: &'a Field) -> Result<bool> {
+    fn member(&mut self, structure: &'a Struct, field: &'a Field) -> Result<bool> {
         if self.scan.take_null()? {
             let at = self.scan.position() - "null".len();
-            self.fill_field(field, at, "is null")?;
+            self.fill_field(structure, field, at, "is null")?;
             return Ok(false);
         }
         let [a, b] = field.id.to_be_bytes();
@@ -260,8 +256,9 @@ impl<'a, 'o> Parser<'a, 'o> {
         Ok(last)
     }
 
+    /// Whether the member stood for fields that are kept.
     #[cold]
-    fn unknown_member(&mut self, structure: &'a Struct, key: &[u8], at: usize) -> Result<()> {
+    fn unknown_member(&mut self, structure: &'a Struct, key: &[u8], at: usize) -> Result<bool> {
         match self.options.unknown {
             Unknown::Refuse => {
                 let text = format!("{} {} has no such field", structure.category.name(), structure.name);
@@ -270,12 +267,12 @@ impl<'a, 'o> Parser<'a, 'o> {
             Unknown::Keep if key == UNKNOWN_KEY.as_bytes() => {
                 self.kept(structure).map_err(|fault| fault.in_member(key))
             }
-            _ => self.skip().map_err(|fault| fault.in_member(key)),
+            _ => self.skip().map(|()| false).map_err(|fault| fault.in_member(key)),
         }
     }
 
-    /// Writes fields that were unknown when the JSON was made.
-    fn kept(&mut self, structure: &'a Struct) -> Result<()> {
+    /// Writes fields that were unknown when the JSON was made; whether there are any.
+    fn kept(&mut self, structure: &'a Struct) -> Result<bool> {
         let at = self.next();
         let text = self.scan.string()?;
         let mut bytes = Vec::new();
@@ -295,21 +292,21 @@ impl<'a, 'o> Parser<'a, 'o> {
             return Err(Fault::new(Code::Malformed, at, wrong));
         }
         self.out.extend_from_slice(&bytes);
-        Ok(())
+        Ok(!bytes.is_empty())
     }
 
     /// Writes what stands for fields that were not met in an object.
     fn fill(&mut self, structure: &'a Struct, seen: &Seen, at: usize) -> Result<()> {
         let fields = structure.fields().iter().enumerate();
         for (_, field) in fields.filter(|(position, _)| !seen.contains(*position)) {
-            self.fill_field(field, at, "is missing")
+            self.fill_field(structure, field, at, "is missing")
                 .map_err(|fault| fault.in_member(field.key.as_bytes()))?;
         }
         Ok(())
     }
 
-    fn fill_field(&mut self, field: &'a Field, at: usize, why: &str) -> Result<()> {
-        if absent::is_filled(field, self.options).ok_or_else(|| missing(at, why))? {
+    fn fill_field(&mut self, structure: &Struct, field: &'a Field, at: usize, why: &str) -> Result<()> {
+        if absent::is_filled(structure, field, self.options).ok_or_else(|| missing(at, why))? {
             absent::write_field(self.schema, field, self.options, self.out);
         }
         Ok(())
@@ -422,7 +419,7 @@ impl<'a, 'o> Parser<'a, 'o> {
         let at = self.next();
         let text = match self.scan.peek() {
             Some(b'"') => self.scan.string()?,
-            _ => Cow::Borrowed(self.coerce_text()?),
+            _ => self.coerce_text()?,
         };
         self.binary_text(&text, at)
     }
@@ -475,9 +472,9 @@ impl<'a, 'o> Parser<'a, 'o> {
         self.scan.position()
     }
 
-    /// The text between a position and where the next token is looked for.
+    /// The text that was read since a position.
     pub(super) fn text_since(&self, at: usize) -> &'a [u8] {
-        self.json.get(at..self.scan.position()).unwrap_or_default()
+        self.scan.since(at)
     }
 
     #[inline]

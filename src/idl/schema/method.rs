@@ -222,8 +222,9 @@ impl Schema {
         }
     }
 
-    fn unknown_service(&self, service: &str) -> MethodError {
-        let similar = self.similar_service(service).map(str::to_owned);
+    pub(super) fn unknown_service(&self, service: &str) -> MethodError {
+        let names = self.index.services.iter().map(|id| &*self.service(*id).name);
+        let similar = crate::idl::similar::nearest(service, names).map(str::to_owned);
         MethodError::UnknownService { service: service.to_owned(), similar }
     }
 

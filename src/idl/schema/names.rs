@@ -73,12 +73,7 @@ impl Schema {
 
     /// The service of this name, as [`Schema::service_named`].
     pub fn find_service(&self, name: &str) -> Result<ServiceId, NameError> {
-        self.service_named(name)
-            .ok_or_else(|| NameError::unknown(format!("missing service: {name}"), self.similar_service(name)))
-    }
-
-    pub(super) fn similar_service(&self, name: &str) -> Option<&str> {
-        nearest(name, self.services().map(|(_, service)| &*service.name))
+        self.service_named(name).ok_or_else(|| NameError(self.unknown_service(name).to_string()))
     }
 }
 

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 
-use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
+use crate::base::lock::Mutex;
 use crate::base::{Error, Phase};
 use crate::io::addr::Address;
 use crate::io::client::line::{Exchange, Job, Line, Slot};
@@ -55,6 +55,8 @@ struct Inbox {
     /// The task will look again before it sleeps: no wake-up is needed.
     awake: bool,
     closed: bool,
+    /// What is in here must end too.
+    cut_off: bool,
 }
 
 impl Driver {
@@ -89,6 +91,7 @@ impl Driver {
         let waker = {
             let mut inbox = self.shared.inbox.lock();
             inbox.closed = true;
+            inbox.cut_off |= cut_off;
             inbox.waker.take()
         };
         if let Some(waker) = waker {
@@ -260,7 +263,9 @@ impl Future for Dispatch {
                 return Poll::Pending;
             }
             if closed {
-                self.shared.close_lines(false);
+                // Looked at again: a close may not have seen the connections that were just made.
+                let cut_off = self.shared.inbox.lock().cut_off;
+                self.shared.close_lines(cut_off);
                 return Poll::Ready(());
             }
         }

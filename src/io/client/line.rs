@@ -7,8 +7,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
-use parking_lot::Mutex;
 
+use crate::base::lock::Mutex;
 use crate::base::{Code, Error, Phase, Result};
 use crate::io::client::driver::Shared;
 use crate::io::clock;

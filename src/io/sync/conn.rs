@@ -10,6 +10,7 @@ use socket2::{Domain, SockAddr, Socket, Type};
 use crate::base::{Code, Error, Limits, Phase, Result};
 use crate::io::addr::Address;
 use crate::io::clock;
+use crate::io::inherited;
 use crate::io::sys::{self, Bell, Interest, Ready};
 use crate::io::transport::connect_error;
 use crate::op::operation::Cause;
@@ -207,6 +208,7 @@ fn socket_addresses(address: &Address) -> Result<Vec<SockAddr>> {
 fn connect(target: &SockAddr, timeout: Duration) -> io::Result<Socket> {
     let domain = target.domain();
     let socket = Socket::new(domain, Type::STREAM.cloexec(), None)?;
+    inherited::note(&socket);
     socket.connect_timeout(target, timeout)?;
     socket.set_nonblocking(true)?;
     if domain != Domain::UNIX {

@@ -4,8 +4,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
-
+use crate::base::lock::Mutex;
 use crate::base::{Limits, Result};
 use crate::io::addr::Address;
 use crate::io::sync::conn::Conn;

@@ -10,9 +10,13 @@ const LATE: Duration = Duration::from_secs(20);
 /// Counts its drops; made by `abandoned` it has no counter.
 struct Value(u32, Option<Arc<AtomicUsize>>);
 
-impl Abandoned for Value {
+impl Outcome for Value {
     fn abandoned() -> Value {
         Value(0, None)
+    }
+
+    fn failure(&self) -> Option<Code> {
+        (self.0 == 0).then_some(Code::Internal)
     }
 }
 

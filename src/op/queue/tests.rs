@@ -252,6 +252,21 @@ fn close_asks_what_watches_to_end() {
 }
 
 #[test]
+fn what_nobody_will_take_is_dropped_though_others_hold_the_queue() {
+    let (queue, bell, maker) = with_bell(4);
+    let (late, target) = (queue.reserve().expect("room"), Arc::new(Target::default()));
+    let mut watched = queue.reserve().expect("room");
+    watched.watch(1, weak(&target));
+    fill(&queue, maker.item(1));
+    queue.abandon();
+    assert_eq!((maker.drops(), target.causes()), (1, vec![Cause::Closed]), "what waited is gone");
+    assert_eq!(Arc::strong_count(&bell), 1, "and so is the doorbell");
+    late.fill(maker.item(2));
+    assert_eq!((maker.drops(), queue.stats().queued), (2, 0), "what comes late goes at once");
+    assert_eq!(queue.reserve().err(), Some(QueueError::Closed));
+}
+
+#[test]
 fn a_tag_cancels_what_watches_under_it() {
     let (queue, maker) = (Queue::new(64, None), Maker::default());
     let targets: Vec<_> = (0..64).map(|_| Arc::new(Target::default())).collect();

@@ -5,8 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
-
+use crate::base::lock::Mutex;
 use crate::base::{Code, Error, Message, Metainfo, Phase, Result};
 use crate::io::sync::{self, Conn, Interrupt, Pool, PoolOptions, Sent, Stats};
 use crate::io::{Address, Bell, clock, thread};
@@ -158,6 +157,8 @@ struct Call<'a> {
     terms: Terms,
     facts: Facts,
     peer: Option<Arc<str>>,
+    /// The latest look at the clock.
+    now: Instant,
 }
 
 impl Client {
@@ -196,9 +197,13 @@ impl Client {
             terms: self.terms(options, started),
             facts: Facts::default(),
             peer: None,
+            now: started,
         };
-        let outcome = self.check_blocking().and_then(|()| call.run());
-        call.facts.elapsed = clock::now().saturating_duration_since(started);
+        let outcome = self.check_blocking().and_then(|()| call.check_parent()).and_then(|()| call.run());
+        if outcome.is_err() {
+            call.now = clock::now();
+        }
+        call.facts.elapsed = call.now.saturating_duration_since(started);
         Reply::ended(outcome, method, call.terms.timeout, call.peer, call.facts)
     }
 
@@ -290,6 +295,14 @@ impl Client {
 }
 
 impl Call<'_> {
+    /// Nothing is sent for work that has ended.
+    fn check_parent(&self) -> Result<()> {
+        match self.parent.and_then(Context::cause) {
+            Some(cause) => Err(cause.error().at(Phase::Resolve)),
+            None => Ok(()),
+        }
+    }
+
     /// Tries addresses until one can be reached; a request that may have been seen is never sent twice.
     fn run(&mut self) -> Result<Response> {
         let client = self.client;
@@ -308,7 +321,7 @@ impl Call<'_> {
 
     fn attempt(&mut self, peer: &Peer) -> Result<Response> {
         self.facts.attempts += 1;
-        while let Some(conn) = peer.pool.take_idle(clock::now()) {
+        while let Some(conn) = peer.pool.take_idle(self.now) {
             self.facts.reused_connection = true;
             match self.exchange(peer, conn) {
                 // The peer had dropped the connection; the next one may be good.
@@ -334,8 +347,9 @@ impl Call<'_> {
             }
         })?;
         self.facts.reply_bytes = response.wire_bytes;
+        self.now = clock::now();
         if !client.closed.load(Ordering::Acquire) {
-            peer.pool.put_back(conn, clock::now());
+            peer.pool.put_back(conn, self.now);
         }
         Ok(response)
     }

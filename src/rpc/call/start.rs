@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use crate::base::{Error, Message, Metainfo, Result};
+use crate::base::{Code, Error, Message, Metainfo, Result};
 use crate::io::client::{Driver, End, Exchange};
 use crate::io::clock;
 use crate::io::workers::{Job, Workers};
-use crate::op::operation::{Abandoned, Cause, Completer};
+use crate::op::operation::{Cause, Completer, Outcome};
 use crate::proto::pingpong::Request;
 use crate::rpc::Runtime;
 use crate::rpc::call::client::{CallOptions, Client, Terms};
@@ -152,9 +152,13 @@ impl Exchange for Started {
 }
 
 /// Nothing drops a call without ending it; if something did, its host would still hear of it.
-impl Abandoned for Reply {
+impl Outcome for Reply {
     fn abandoned() -> Reply {
-        Reply::failed(Error::new(crate::base::Code::Internal, "the call was dropped before it ended"))
+        Reply::failed(Error::new(Code::Internal, "the call was dropped before it ended"))
+    }
+
+    fn failure(&self) -> Option<Code> {
+        self.error().map(Error::code)
     }
 }
 

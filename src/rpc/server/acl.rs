@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::base::Metainfo;
+use crate::io::timer;
 use crate::op::decision::{self, Decision};
 use crate::op::queue::QueueError;
 use crate::rpc::Runtime;
@@ -104,10 +105,16 @@ impl Acl {
         match self {
             Acl::Inline(check) => settle(check(&question)),
             Acl::Queued { queue, tag, timeout, default } => {
+                // The timer goes with the question: answers are fast, and times may be long.
+                let (wanted, while_wanted) = timer::wanted();
+                let settle = move |verdict| {
+                    drop(wanted);
+                    settle(verdict);
+                };
                 let (decision, expiry) = decision::ask_then(question, default.clone(), settle);
                 match queue.reserve() {
                     Ok(slot) => {
-                        runtime.after(*timeout, move || expiry.expire());
+                        runtime.after(*timeout, while_wanted, move || expiry.expire());
                         slot.fill(Event::Acl { tag: *tag, decision });
                     }
                     // Dropping the question gives the default.

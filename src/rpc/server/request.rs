@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use crate::base::log::{Level, Log};
 use crate::base::{Biz, Code, Encoding, Error, Message, Metainfo, MetainfoKind, Result};
 use crate::codec::CallShape;
 use crate::codec::json::JsonOptions;
@@ -30,15 +31,21 @@ pub struct Request {
     oneway: bool,
     peer: Arc<str>,
     responder: Option<Responder>,
-    arrived: Instant,
     caller_timeout: Option<Duration>,
     deadline: Option<Instant>,
     context: OnceLock<Context>,
     shape: Option<CallShape>,
     /// Why the arguments could not be read, if they could not.
     unreadable: Option<Error>,
+    log: Log,
     // Counted as in flight until the request is gone.
     _permit: Permit,
+}
+
+/// What a server gives a request that it takes.
+pub(super) struct Admission {
+    pub(super) permit: Permit,
+    pub(super) log: Log,
 }
 
 /// A place among the requests in flight.
@@ -67,7 +74,7 @@ impl Request {
         inbound: Inbound,
         responder: Responder,
         oneway: bool,
-        permit: Permit,
+        admission: Admission,
     ) -> Request {
         let header = inbound.header.as_ref();
         Request {
@@ -77,7 +84,6 @@ impl Request {
                 .unwrap_or_default(),
             metainfo: header.map(metainfo::read_request).unwrap_or_default(),
             caller_timeout: header.and_then(caller_timeout),
-            arrived: clock::now(),
             deadline: None,
             context: OnceLock::new(),
             shape: None,
@@ -88,13 +94,14 @@ impl Request {
             oneway,
             peer: Arc::clone(responder.peer()),
             responder: Some(responder),
-            _permit: permit,
+            log: admission.log,
+            _permit: admission.permit,
         }
     }
 
     /// Makes the caller's timeout the deadline of the request's context.
     pub(super) fn with_caller_timeout(mut self) -> Request {
-        self.deadline = self.caller_timeout.and_then(|timeout| self.arrived.checked_add(timeout));
+        self.deadline = self.caller_timeout.and_then(|timeout| clock::now().checked_add(timeout));
         self
     }
 
@@ -303,12 +310,16 @@ impl Request {
             let text = "biz error: handler gave no answer".to_owned();
             return (ApplicationException::INTERNAL_ERROR, text);
         }
-        let [service, method] = [&self.service, &self.method].map(|name| String::from_utf8_lossy(name));
         let text = format!(
-            "panic: [happened in biz handler, method={service}.{method}, \
-             please check the panic at the server side]"
+            "panic: [happened in biz handler, method={}, please check the panic at the server side]",
+            self.full_name()
         );
         (ApplicationException::INTERNAL_ERROR, text)
+    }
+
+    fn full_name(&self) -> String {
+        let [service, method] = [&self.service, &self.method].map(|name| String::from_utf8_lossy(name));
+        format!("{service}.{method}")
     }
 }
 
@@ -323,6 +334,11 @@ fn caller_timeout(header: &Header) -> Option<Duration> {
 impl Drop for Request {
     fn drop(&mut self) {
         if self.responder.is_some() {
+            let why = match self.unreadable {
+                Some(_) => "the arguments did not fit the IDL",
+                None => "no answer was given",
+            };
+            self.log.write(Level::Warn, "server", format_args!("{}: {why}", self.full_name()));
             let (type_id, text) = self.excuse();
             let _ = self.exception(type_id, text.into());
         }

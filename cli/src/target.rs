@@ -1,0 +1,170 @@
+//! Whom to call and how: what `call` and `bench` have in common.
+
+use std::sync::Arc;
+
+use krpc::base::{Code, Error, Message, Metainfo, MetainfoKind};
+use krpc::codec::json::{JsonOptions, request_from_json};
+use krpc::idl::Schema;
+use krpc::rpc::call::{CallOptions, Client, ClientOptions, Method, Reply, Transport};
+use krpc::rpc::{Address, Context};
+
+use crate::args::{TargetArgs, TransportArg};
+use crate::config::Settings;
+use crate::exit::{Exit, Failure, Result};
+use crate::idl::{self, Found};
+
+/// A method of a destination, ready to be called.
+pub struct Target {
+    pub schema: Arc<Schema>,
+    pub found: Found,
+    pub client: Arc<Client>,
+    pub transport: TransportArg,
+    pub endpoints: Vec<Address>,
+    method: Method,
+    metainfo: Metainfo,
+}
+
+impl Target {
+    /// Checks in kitexcall's order: IDL, method and endpoint, transport.
+    pub fn new(args: &mut TargetArgs, settings: &Settings) -> Result<Target> {
+        settings.fill_target(args)?;
+        refuse_retry(args)?;
+        let schema = idl::load(&args.idl)?;
+        let found = idl::find(&schema, args.method.as_deref())?;
+        let endpoints = addresses(&args.endpoint)?;
+        let (transport, name) = transport(args.transport)?;
+        let method = schema.method(found.id);
+        if method.streaming.is_stream() {
+            return Err(Failure::unsupported(format_args!(
+                "{} is a stream ({}); streams are not in this version",
+                found.path,
+                method.streaming.name()
+            )));
+        }
+        let wire = Method::parse(&found.path).map_err(|error| Failure::usage(error.text()))?;
+        let wire = if method.oneway { wire.oneway() } else { wire };
+        let mut options = ClientOptions::new(&*found.service);
+        options.caller = "krpc".to_owned();
+        options.addresses = endpoints.clone();
+        options.transport = transport;
+        options.timeout = args.timeout;
+        let client = Client::new(options).map_err(|error| Failure::library(Exit::Usage, "client", &error))?;
+        let metainfo = metainfo(args);
+        if !metainfo.is_empty() {
+            check_header(name, "transmitting meta information")?;
+        }
+        Ok(Target {
+            schema,
+            found,
+            client: Arc::new(client),
+            transport: name,
+            endpoints,
+            method: wire,
+            metainfo,
+        })
+    }
+
+    /// The arguments of a request given as JSON.
+    pub fn request(&self, json: &[u8]) -> Result<Message> {
+        let method = self.schema.method(self.found.id);
+        request_from_json(&self.schema, method, json, &JsonOptions::strict()).map_err(|error| {
+            Failure::library(Exit::Usage, &format!("request of {}", self.found.path), &error)
+        })
+    }
+
+    /// Whether the method takes no arguments, so that there is nothing to ask for.
+    pub fn needs_no_request(&self) -> bool {
+        let method = self.schema.method(self.found.id);
+        self.schema.structure(method.arguments).fields().is_empty()
+    }
+
+    /// Calls as part of a piece of work that may be cancelled.
+    pub fn call(&self, request: &Message, parent: Option<&Context>) -> Reply {
+        let options = CallOptions { timeout: None, metainfo: Some(&self.metainfo), parent };
+        self.client.call(&self.method, request, &options)
+    }
+}
+
+/// The destination's addresses.
+fn addresses(endpoints: &[String]) -> Result<Vec<Address>> {
+    if endpoints.is_empty() {
+        return Err(Failure::usage(
+            "At least one endpoint must be specified; give --endpoint HOST:PORT or unix:PATH",
+        ));
+    }
+    endpoints.iter().map(|text| address("endpoint", text)).collect()
+}
+
+/// An address that was written on the command line.
+pub fn address(what: &str, text: &str) -> Result<Address> {
+    Address::parse(text).map_err(|error| {
+        let why = error.text().trim_start_matches("address: ");
+        Failure::usage(format_args!("{what}: {why}"))
+    })
+}
+
+fn transport(chosen: Option<TransportArg>) -> Result<(Transport, TransportArg)> {
+    let name = chosen.unwrap_or(TransportArg::TtheaderFramed);
+    let transport = match name {
+        TransportArg::Ttheader => Transport::Ttheader,
+        TransportArg::TtheaderFramed => Transport::TtheaderFramed,
+        TransportArg::Framed => Transport::Framed,
+        TransportArg::Buffered => Transport::Buffered,
+        TransportArg::Mux => {
+            return Err(Failure::unsupported("multiplexed connections are not in this version"));
+        }
+        TransportArg::Grpc => return Err(Failure::unsupported("gRPC is not in this version")),
+    };
+    Ok((transport, name))
+}
+
+/// Refuses a transport without a header for what only a header can carry; kitexcall's words.
+pub fn check_header(transport: TransportArg, what: &str) -> Result<()> {
+    match transport {
+        TransportArg::Framed | TransportArg::Buffered => Err(Failure::usage(format_args!(
+            "It looks like the transport protocol does not support {what}, use --transport ttheader-framed or ttheader please"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn refuse_retry(args: &TargetArgs) -> Result<()> {
+    let flags = [
+        ("--retry", args.retry.is_some()),
+        ("--max-retries", args.max_retries.is_some()),
+        ("--backup-delay", args.backup_delay.is_some()),
+    ];
+    match flags.iter().find(|(_, given)| *given) {
+        Some((flag, _)) => Err(Failure::unsupported(format_args!("{flag}: retries are not in this version"))),
+        None => Ok(()),
+    }
+}
+
+fn metainfo(args: &TargetArgs) -> Metainfo {
+    let mut metainfo = Metainfo::new();
+    for (kind, pairs) in
+        [(MetainfoKind::Transient, &args.meta), (MetainfoKind::Persistent, &args.meta_persistent)]
+    {
+        for (key, value) in pairs {
+            metainfo.set(kind, key.clone().into_bytes(), value.clone().into_bytes());
+        }
+    }
+    metainfo
+}
+
+/// What else may help somebody whose call failed like this.
+pub fn hint(error: &Error, transport: TransportArg) -> Option<String> {
+    let name = transport_name(transport);
+    match error.code() {
+        Code::ConnectFailed => Some("is a server listening there?".to_owned()),
+        Code::ConnectionLost | Code::BadHeader | Code::BadPayload | Code::BadMessage => Some(format!(
+            "perhaps the peer does not speak {name}: try --transport with ttheader, ttheader-framed, framed or buffered"
+        )),
+        _ => None,
+    }
+}
+
+pub fn transport_name(transport: TransportArg) -> String {
+    use clap::ValueEnum;
+    transport.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+}

@@ -1,0 +1,57 @@
+//! Panics of the core: they end what was under way with an error, and are never printed.
+
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::base::log::{Level, Log};
+use crate::base::{Code, Error, Result};
+
+/// Runs a body; a panic becomes INTERNAL, with place and text. Whoever calls this tells the log
+/// ([`report`]) when it holds no lock.
+pub fn caught<T>(body: impl FnOnce() -> T) -> Result<T> {
+    keep_quiet();
+    catch_unwind(AssertUnwindSafe(body)).map_err(|panic| {
+        let text = panic
+            .downcast_ref::<&str>()
+            .copied()
+            .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+            .unwrap_or("unknown");
+        let place = PLACE.take().unwrap_or_default();
+        Error::new(Code::Internal, format!("panic in the library{place}: {text}"))
+    })
+}
+
+/// The same, told to a log at once.
+pub fn logged<T>(log: &Log, room: &'static str, body: impl FnOnce() -> T) -> Result<T> {
+    caught(body).inspect_err(|error| report(log, room, error))
+}
+
+/// Writes the line of a panic that was caught.
+#[cold]
+pub fn report(log: &Log, room: &'static str, error: &Error) {
+    log.write(Level::Error, room, format_args!("{}", error.text()));
+}
+
+thread_local! {
+    /// Where this thread's last panic was: only the hook is told.
+    static PLACE: Cell<Option<String>> = const { Cell::new(None) };
+}
+
+/// A library never prints. The hook belongs to this library's own copy of the Rust runtime, so
+/// nothing of the host changes. (Its own unit tests still say why they fail.)
+///
+/// Nobody waits for whoever sets it: in a child of fork that may be nobody.
+fn keep_quiet() {
+    static QUIET: AtomicBool = AtomicBool::new(false);
+    if QUIET.load(Ordering::Relaxed) || QUIET.swap(true, Ordering::Relaxed) {
+        return;
+    }
+    let previous = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        PLACE.set(panic.location().map(|place| format!(" at {}:{}", place.file(), place.line())));
+        if cfg!(test) {
+            previous(panic);
+        }
+    }));
+}
