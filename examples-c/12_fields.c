@@ -36,7 +36,7 @@ static krpc_message *build(const krpc_shape *shape, krpc_error **error)
     krpc_writer_map(w, 0, 0, 1);
     krpc_writer_string(w, KRPC_STR("words"));
     krpc_writer_i64(w, 1);
-    return krpc_writer_finish(w, error); /* writes mood, too: it has a default */
+    return krpc_writer_finish(w, error); /* fills in mood, which is not optional */
 }
 
 static void read_message(const krpc_message *message, const krpc_shape *shape)

@@ -71,7 +71,9 @@ static void read_all(const krpc_message *message, const krpc_shape *shape)
     CHECK_STR(text, "BLUE");
     CHECK(krpc_reader_find_name(r, KRPC_STR("large"), NULL));
     CHECK(krpc_reader_i64(r, &large) == KRPC_OK && large == INT64_MIN);
-    CHECK(!krpc_reader_find_name(r, KRPC_STR("real"), &type) && type == 0);
+    double real = 1;
+    CHECK(krpc_reader_find_name(r, KRPC_STR("real"), NULL)); /* not optional: the writer filled it in */
+    CHECK(krpc_reader_double(r, &real) == KRPC_OK && real == 0);
     CHECK(krpc_reader_find_name(r, KRPC_STR("parts"), NULL));
     CHECK(krpc_reader_list(r, &type, &count) == KRPC_OK && count == 2);
     for (size_t i = 0; i < count; i++) {
@@ -89,7 +91,8 @@ static void read_all(const krpc_message *message, const krpc_shape *shape)
 
     /* One after the other, with their names. */
     r = krpc_reader_new_typed(message, shape, NULL);
-    static const char *const names[] = {"must", "large", "flag", "bytes", "color", "parts", "marks", "names", "either"};
+    static const char *const names[] = {"must", "large", "flag", "bytes", "color", "parts", "marks",
+                                        "names", "either", "tiny", "small", "middle", "real", "text", "base", "other"};
     CHECK_STR(krpc_reader_field_name(r), "");
     for (size_t i = 0; i < LEN(names); i++) {
         CHECK(krpc_reader_field(r, NULL, NULL));
@@ -183,6 +186,9 @@ static void wrong_reads(void)
     krpc_message_free(message);
     message = text_message(7, KRPC_STR("text"));
     r = krpc_reader_new_typed(message, all, NULL);
+    int32_t type = 1;
+    CHECK(!krpc_reader_find_name(r, KRPC_STR("real"), &type) && type == 0);
+    CHECK(krpc_reader_find_name(r, KRPC_STR("text"), &type) && type == KRPC_TYPE_STRING);
     FAILS(KRPC_STATUS_MISSING_FIELD, "field must is missing", krpc_reader_end(r, &error));
     krpc_reader_free(r);
     krpc_message_free(message);

@@ -82,7 +82,7 @@ fn what_is_built_by_name_is_what_json_says() {
         b.struct_end()
     })
     .unwrap();
-    let expected = r#"{"text":"hi","color":2,"parts":[{"name":"a","size":3},{"name":"b","size":3}],"named":{"k":{"size":9,"name":"c"}},"either":{"number":-1},"extra":{"a":[2]},"part":{"name":"x","size":3},"absent":5}"#;
+    let expected = r#"{"text":"hi","color":2,"parts":[{"name":"a","size":3},{"name":"b","size":3}],"named":{"k":{"size":9,"name":"c"}},"either":{"number":-1},"flag":false,"tiny":0,"small":0,"middle":0,"large":0,"real":0,"bytes":"","marks":[],"extra":{"a":[2]},"part":{"name":"x","size":3},"absent":5}"#;
     assert_eq!(json(&all, &message), expected);
 
     let mut c = Cursor::typed(&message, &all).unwrap();
@@ -99,7 +99,7 @@ fn what_is_built_by_name_is_what_json_says() {
     assert_eq!(c.bytes(), Ok(&b"hi"[..]));
     assert_eq!(c.find_named("color"), Ok(Some(TType::I32)));
     assert_eq!(c.enumeration(), Ok((2, Some("BLUE".into()))));
-    assert_eq!(c.find_named("flag"), Ok(None));
+    assert_eq!(c.find_named("absent"), Ok(None));
     assert_eq!(c.find_named("parts"), Ok(Some(TType::List)));
     assert_eq!(c.list(), Ok((TType::Struct, 2)));
     c.skip().unwrap();
@@ -137,7 +137,7 @@ fn requests_and_results_have_no_wrapping() {
 
     let add = call("Add").request();
     let both = build(&add, |b| b.field_named("right").and_then(|()| b.i32(2))).unwrap();
-    assert_eq!(json(&add, &both), r#"{"right":2}"#);
+    assert_eq!(json(&add, &both), r#"{"right":2,"left":0}"#);
     let none = build(&call("Nothing").request(), |_| Ok(())).unwrap();
     assert_eq!(none, Message::empty_struct());
     for void in [&b"\0"[..], b"\x01\0\0\0\0"] {
