@@ -2,6 +2,7 @@
 //! No I/O, no clock, no runtime.
 
 pub mod error;
+pub mod fault;
 pub mod fork;
 pub mod json;
 pub mod limits;

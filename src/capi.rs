@@ -36,6 +36,8 @@ pub mod server_options;
 pub mod service;
 pub mod shape;
 pub mod status;
+#[cfg(feature = "test-hooks")]
+mod test_hooks;
 pub mod types;
 pub mod version;
 pub mod writer;

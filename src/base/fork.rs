@@ -134,6 +134,12 @@ struct Node<T> {
     earlier: *const Node<T>,
 }
 
+impl<T: Default + Send + Sync> Default for PerProcess<T> {
+    fn default() -> PerProcess<T> {
+        PerProcess::new()
+    }
+}
+
 impl<T: Default + Send + Sync> PerProcess<T> {
     /// No value yet.
     pub const fn new() -> PerProcess<T> {

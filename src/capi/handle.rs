@@ -5,7 +5,7 @@
 //! fork is FORKED; debug builds also know every address, and which functions made and freed it.
 
 use std::mem::ManuallyDrop;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::base::{Code, Error, Result, fork};
 use crate::observe::handles::{self, Kind};
@@ -22,25 +22,27 @@ pub(super) trait Opaque {
 /// `repr(C)` keeps the tag first, where [`check`] looks for it before it knows the type.
 #[repr(C)]
 pub(super) struct Slot<T> {
-    tag: AtomicU32,
-    /// Of the process that made it.
-    epoch: u32,
+    tag: AtomicU64,
     value: T,
 }
 
-const MAGIC: u32 = 0x6b72_7000;
-const OWNED: u32 = 0x80;
-const KIND_MASK: u32 = 0x7f;
-const FREED: u32 = 0xdead_0000;
+// A tag, from the top: the number of the process that made the handle (32 bits), MAGIC or FREED (24), OWNED,
+// the type.
+const MAGIC: u64 = 0x6b72_7000;
+const OWNED: u64 = 0x80;
+const FREED: u64 = 0xdead_0000;
+const STATE: u64 = 0xffff_ff00;
+const TYPE: u64 = 0x7f;
 
-const fn tag(kind: Kind) -> u32 {
-    MAGIC | kind as u32
+/// The tag of this process's handles of a type.
+fn tag(kind: Kind) -> u64 {
+    u64::from(fork::epoch()) << 32 | MAGIC | kind as u64
 }
 
 impl<T> Slot<T> {
     /// A slot inside another handle, whose pointer the host may use but not free.
     pub(super) fn borrowed<O: Opaque<Inner = T>>(value: T) -> Slot<T> {
-        Slot { tag: AtomicU32::new(tag(O::KIND)), epoch: fork::epoch(), value }
+        Slot { tag: AtomicU64::new(tag(O::KIND)), value }
     }
 
     /// The pointer that the host sees.
@@ -55,15 +57,14 @@ impl<T> Slot<T> {
 impl<T> Drop for Slot<T> {
     fn drop(&mut self) {
         let tag = self.tag.get_mut();
-        *tag = FREED | *tag & KIND_MASK;
+        *tag = FREED | *tag & TYPE;
         debug::died(std::ptr::from_ref(self) as usize);
     }
 }
 
 /// Gives a value to the host, as a handle that it must free.
 pub(super) fn give<O: Opaque>(value: O::Inner) -> *mut O {
-    let tag = AtomicU32::new(tag(O::KIND) | OWNED);
-    let slot = Box::new(Slot { tag, epoch: fork::epoch(), value });
+    let slot = Box::new(Slot { tag: AtomicU64::new(tag(O::KIND) | OWNED), value });
     handles::created(O::KIND);
     let pointer = Box::into_raw(slot);
     debug::born(pointer as usize, O::KIND);
@@ -143,7 +144,7 @@ unsafe fn reclaim<O: Opaque>(handle: *mut O, parameter: &str) -> Result<Box<Slot
         }
         slot => slot?,
     };
-    match disown::<O>(slot) {
+    match disown::<O>(slot, tag(O::KIND)) {
         Ok(_) => {
             handles::freed(O::KIND);
             // SAFETY: owned, hence given out by `give` as a box.
@@ -156,16 +157,18 @@ unsafe fn reclaim<O: Opaque>(handle: *mut O, parameter: &str) -> Result<Box<Slot
     }
 }
 
-/// Of two threads that try, one wins; the other gets the tag that is there.
-fn disown<O: Opaque>(slot: *mut Slot<O::Inner>) -> Result<u32, u32> {
-    let (owned, freed) = (tag(O::KIND) | OWNED, FREED | O::KIND as u32);
+/// Of two threads that try, one wins; the other gets the tag that is there. `tag` is the borrowed one's.
+fn disown<O: Opaque>(slot: *mut Slot<O::Inner>, tag: u64) -> Result<u64, u64> {
+    let freed = FREED | O::KIND as u64;
     // SAFETY: the caller has checked the slot.
-    unsafe { (*slot).tag.compare_exchange(owned, freed, Ordering::AcqRel, Ordering::Acquire) }
+    unsafe { (*slot).tag.compare_exchange(tag | OWNED, freed, Ordering::AcqRel, Ordering::Acquire) }
 }
 
 /// A handle from before a fork is no longer the host's, and leaks.
 fn leave_behind<O: Opaque>(slot: *mut Slot<O::Inner>) {
-    if disown::<O>(slot).is_ok() {
+    // SAFETY: as above.
+    let tag = unsafe { (*slot).tag.load(Ordering::Acquire) } & !OWNED;
+    if disown::<O>(slot, tag).is_ok() {
         handles::left_behind(O::KIND);
     }
 }
@@ -180,22 +183,22 @@ fn check<O: Opaque>(handle: *const O, parameter: &str) -> Result<*mut Slot<O::In
     }
     debug::alive(slot as usize, parameter)?;
     // SAFETY: not NULL, aligned; the caller vouches that it is a handle of some type, whose first
-    // fields are tag and epoch.
-    let (found, epoch) = unsafe { ((*slot).tag.load(Ordering::Acquire), (*slot).epoch) };
+    // field is the tag.
+    let found = unsafe { (*slot).tag.load(Ordering::Acquire) };
     match found & !OWNED {
-        found if found == tag(O::KIND) && epoch == fork::epoch() => Ok(slot),
+        found if found == tag(O::KIND) => Ok(slot),
         found => Err(refusal(found, O::KIND, slot as usize, parameter)),
     }
 }
 
 /// Why a pointer with this tag is not a handle that can be used.
 #[cold]
-fn refusal(found: u32, wanted: Kind, address: usize, parameter: &str) -> Error {
-    if found == tag(wanted) {
+fn refusal(found: u64, wanted: Kind, address: usize, parameter: &str) -> Error {
+    if found as u32 == tag(wanted) as u32 {
         let text = format!("{parameter}: the krpc_{} was made before a fork", wanted.name());
         return Error::new(Code::Forked, text);
     }
-    if found & 0xffff_ff00 == FREED {
+    if found & STATE == FREED {
         return Error::invalid_argument(parameter, "was freed before");
     }
     let really = debug::description(address);

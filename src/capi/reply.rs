@@ -1,6 +1,8 @@
 //! `krpc_reply`: how a call ended, whatever the outcome. Views live as long as the reply.
 
-use crate::base::{Error, Message, Metainfo};
+use std::sync::Arc;
+
+use crate::base::{Message, Metainfo};
 use crate::capi::error::{Failure, krpc_error};
 use crate::capi::guard::{guard, guard_or};
 use crate::capi::handle::{self, Opaque, Slot};
@@ -9,7 +11,7 @@ use crate::capi::metainfo::krpc_metainfo;
 use crate::capi::status::krpc_status;
 use crate::capi::types::{SizedStruct, krpc_str, write_sized};
 use crate::observe::handles::Kind;
-use crate::rpc::call::Reply;
+use crate::rpc::call::{Facts, Reply, ReplyParts};
 
 /// The end of a call: message, pairs sent back, facts, and an error unless all went well. Immutable.
 ///
@@ -25,19 +27,26 @@ impl Opaque for krpc_reply {
 
 /// The core's reply, with the parts that C borrows as handles.
 pub(super) struct Ended {
-    reply: Reply,
+    status: krpc_status,
     message: Option<Slot<Message>>,
     metainfo: Slot<Metainfo>,
     error: Option<Slot<Failure>>,
+    peer: Option<Arc<str>>,
+    facts: Facts,
 }
 
 impl From<Reply> for Ended {
     fn from(reply: Reply) -> Ended {
-        let message = reply.message().cloned().map(Slot::borrowed::<krpc_message>);
-        let metainfo = Slot::borrowed::<krpc_metainfo>(reply.metainfo().clone());
-        let error = reply.error().cloned();
-        let error = error.map(|error: Error| Slot::borrowed::<krpc_error>(error.into()));
-        Ended { message, metainfo, error, reply }
+        // Moved, not cloned: this is on the way of every call.
+        let ReplyParts { message, metainfo, error, peer, facts } = reply.into_parts();
+        Ended {
+            status: error.as_ref().map_or(krpc_status::KRPC_OK, |error| error.code().into()),
+            message: message.map(Slot::borrowed::<krpc_message>),
+            metainfo: Slot::borrowed::<krpc_metainfo>(metainfo),
+            error: error.map(|error| Slot::borrowed::<krpc_error>(error.into())),
+            peer,
+            facts,
+        }
     }
 }
 
@@ -66,9 +75,9 @@ pub struct krpc_facts {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn krpc_reply_status(reply: *const krpc_reply) -> krpc_status {
     // SAFETY: the host vouches for the handle.
-    guard(std::ptr::null_mut(), || match unsafe { handle::get(reply, "reply")? }.reply.error() {
-        Some(error) => Err(error.clone()),
-        None => Ok(()),
+    guard_or(krpc_status::KRPC_STATUS_INVALID_ARGUMENT, || match unsafe { handle::get(reply, "reply") } {
+        Ok(ended) => ended.status,
+        Err(_) => krpc_status::KRPC_STATUS_INVALID_ARGUMENT,
     })
 }
 
@@ -117,7 +126,7 @@ pub unsafe extern "C" fn krpc_reply_error(reply: *const krpc_reply) -> *const kr
 pub unsafe extern "C" fn krpc_reply_peer(reply: *const krpc_reply) -> krpc_str {
     guard_or(krpc_str::EMPTY, || {
         // SAFETY: the host vouches for the handle.
-        let peer = unsafe { handle::get(reply, "reply") }.ok().and_then(|ended| ended.reply.peer());
+        let peer = unsafe { handle::get(reply, "reply") }.ok().and_then(|ended| ended.peer.as_deref());
         peer.map_or(krpc_str::EMPTY, |peer| krpc_str::of(peer.as_bytes()))
     })
 }
@@ -131,7 +140,7 @@ pub unsafe extern "C" fn krpc_reply_peer(reply: *const krpc_reply) -> krpc_str {
 pub unsafe extern "C" fn krpc_reply_facts(reply: *const krpc_reply, facts: *mut krpc_facts) -> krpc_status {
     guard(std::ptr::null_mut(), || {
         // SAFETY: the host vouches for the handle.
-        let known = *unsafe { handle::get(reply, "reply")? }.reply.facts();
+        let known = unsafe { handle::get(reply, "reply")? }.facts;
         let filled = krpc_facts {
             struct_size: 0,
             request_bytes: known.request_bytes as u64,

@@ -8,7 +8,15 @@ use crate::capi::types::krpc_str;
 pub const KRPC_ABI_VERSION: u32 = 0;
 
 /// Features of this build that a host may ask for by name.
-const FEATURES: &[&str] = &["thrift-binary", "ttheader", "framed", "buffered", "unix-sockets"];
+const FEATURES: &[&str] = &[
+    "thrift-binary",
+    "ttheader",
+    "framed",
+    "buffered",
+    "unix-sockets",
+    #[cfg(feature = "test-hooks")]
+    "test-hooks",
+];
 
 /// The library's version, e.g. "0.1.0". Static; never freed.
 ///

@@ -12,8 +12,10 @@ use std::time::Instant;
 
 use bytes::BytesMut;
 
+use crate::base::fault::{self, Point};
 use crate::base::lock::Mutex;
 use crate::base::log::{Level, Log};
+use crate::base::panic;
 use crate::base::{Code, Error, Limits, Result};
 use crate::io::clock;
 use crate::io::timer::LazyTimer;
@@ -242,6 +244,7 @@ impl ConnTask {
     }
 
     fn run(&mut self, cx: &mut Context<'_>) -> Result<Pause, End> {
+        fault::panic_at(Point::ServerTask);
         // One look at the clock serves the whole wake-up: nothing in here waits.
         let now = clock::now();
         let mut served = 0;
@@ -370,6 +373,8 @@ enum End {
     Lost(io::Error),
     /// The peer broke a rule.
     Refused(Error),
+    /// A fault in here.
+    Panicked(Error),
 }
 
 impl From<Error> for End {
@@ -382,7 +387,8 @@ impl Future for ConnTask {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        match self.run(cx) {
+        let ran = panic::caught(|| self.run(cx)).unwrap_or_else(|error| Err(End::Panicked(error)));
+        match ran {
             Ok(Pause::Sleep) => Poll::Pending,
             Ok(Pause::Yield) => {
                 cx.waker().wake_by_ref();
@@ -404,6 +410,7 @@ impl ConnTask {
             End::Lost(reason) => {
                 self.setup.log.write(Level::Debug, "server", format_args!("{peer}: {reason}"));
             }
+            End::Panicked(error) => panic::report(&self.setup.log, "server", error),
             End::Refused(error) => {
                 let level = if error.code() == Code::IdleTimeout { Level::Debug } else { Level::Warn };
                 self.setup.log.write(level, "server", format_args!("{peer}: closed: {error}"));

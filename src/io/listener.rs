@@ -12,6 +12,7 @@ use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::task::AbortHandle;
 
+use crate::base::fault::{self, Point};
 use crate::base::lock::{Condvar, Mutex};
 use crate::base::log::Level;
 use crate::base::{Code, Error, Result};
@@ -208,6 +209,7 @@ impl Acceptor {
     }
 
     async fn accept(&self) -> io::Result<(Transport, Arc<str>)> {
+        fault::check(Point::Accept)?;
         match self {
             Acceptor::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;

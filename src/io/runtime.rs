@@ -173,7 +173,6 @@ impl Shard {
                 .enable_time()
                 .max_blocking_threads(RESOLVER_THREADS)
                 .thread_name("krpc-resolve")
-                .on_thread_start(crate::io::sys::block_host_signals)
                 .build();
             match executor {
                 Ok(executor) => {

@@ -10,8 +10,18 @@ use socket2::Socket;
 
 use crate::base::fork;
 
+/// The signals that a thread had blocked; they are so again when this is dropped.
+pub struct Mask(libc::sigset_t);
+
+impl Drop for Mask {
+    fn drop(&mut self) {
+        // SAFETY: a set that the system has filled, and a null old set.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.0, std::ptr::null_mut()) };
+    }
+}
+
 /// Blocks all signals in the current thread but those that report its own faults or profile it.
-pub fn block_host_signals() {
+pub fn block_host_signals() -> Mask {
     const KEPT: [i32; 8] = [
         libc::SIGSEGV,
         libc::SIGBUS,
@@ -23,13 +33,15 @@ pub fn block_host_signals() {
         libc::SIGPROF,
     ];
     let mut set = MaybeUninit::<libc::sigset_t>::uninit();
-    // SAFETY: `sigfillset` initialises the set; the others get a valid set and a null old set.
+    let mut before = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: `sigfillset` initialises the set, and the last call fills the one from before.
     unsafe {
         libc::sigfillset(set.as_mut_ptr());
         for signal in KEPT {
             libc::sigdelset(set.as_mut_ptr(), signal);
         }
-        libc::pthread_sigmask(libc::SIG_SETMASK, set.as_ptr(), std::ptr::null_mut());
+        libc::pthread_sigmask(libc::SIG_SETMASK, set.as_ptr(), before.as_mut_ptr());
+        Mask(before.assume_init())
     }
 }
 

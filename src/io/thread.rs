@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::thread::{Builder, JoinHandle};
 
+use crate::base::fault::{self, Point};
 use crate::base::{Code, Error, Result, fork};
 use crate::io::sys;
 
@@ -23,10 +24,14 @@ thread_local! {
 /// Starts a thread `name` with all signals blocked that are not about the thread itself, so that
 /// SIGPIPE and the host's signals never land here.
 pub fn spawn(name: String, role: Role, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
-    let started = Builder::new().name(name).spawn(move || {
-        sys::block_host_signals();
-        ROLE.set(Some((role, fork::epoch())));
-        body();
+    // Blocked by whoever starts it, for the new thread begins with the same mask: no signal finds a gap.
+    let _blocked = sys::block_host_signals();
+    let thread = Builder::new().name(name);
+    let started = fault::check(Point::Spawn).and_then(|()| {
+        thread.spawn(move || {
+            ROLE.set(Some((role, fork::epoch())));
+            body();
+        })
     });
     started.map_err(|reason| Error::new(Code::OutOfResources, format!("thread not started: {reason}")))
 }

@@ -10,6 +10,7 @@ use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::{TcpSocket, TcpStream, UnixSocket, UnixStream};
 
+use crate::base::fault::{self, Point};
 use crate::base::{Code, Error, Phase, Result};
 use crate::io::addr::Address;
 use crate::io::inherited;
@@ -33,6 +34,7 @@ impl Transport {
 
     /// Reads into the buffer's spare room; 0 bytes mean that the peer has ended.
     pub fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut BytesMut) -> Poll<io::Result<usize>> {
+        fault::check(Point::Read)?;
         match self {
             Transport::Tcp(stream) => read_buf(stream, cx, buf),
             Transport::Unix(stream) => read_buf(stream, cx, buf),
@@ -41,6 +43,7 @@ impl Transport {
 
     /// Writes as many bytes as the socket takes at once.
     pub fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        fault::check(Point::Write)?;
         match self {
             Transport::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
             Transport::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
@@ -65,12 +68,14 @@ pub fn connect(address: Address) -> Connecting {
 }
 
 async fn connect_unix(path: &Path) -> io::Result<Transport> {
+    fault::check(Point::Connect)?;
     let socket = UnixSocket::new_stream()?;
     inherited::note(&socket);
     socket.connect(path).await.map(Transport::Unix)
 }
 
 async fn connect_tcp(address: SocketAddr) -> io::Result<Transport> {
+    fault::check(Point::Connect)?;
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     inherited::note(&socket);
     socket.connect(address).await.map(Transport::Tcp)

@@ -12,6 +12,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use crate::base::lock::{Condvar, Mutex};
 use crate::base::log::{Level, Log};
+use crate::base::panic;
 use crate::io::clock;
 use crate::io::thread::{self, Role};
 
@@ -63,14 +64,17 @@ impl Workers {
         Workers { jobs: Mutex::new(Some(jobs)), crew: Arc::new(crew) }
     }
 
-    /// Runs a job on a thread of the pool. Gives it back after [`Workers::close`].
+    /// Runs a job on a thread of the pool. Gives it back after [`Workers::close`], and if there is no
+    /// thread at all and the system refuses one.
     pub fn submit(&self, job: Job) -> Result<(), Job> {
         let Some(jobs) = self.jobs.lock().clone() else { return Err(job) };
+        // Counted first: a thread that is about to leave stays, so whoever finds one may rely on it.
+        if self.crew.spare.fetch_sub(1, Ordering::AcqRel) <= 0 && !Crew::hire(&self.crew) {
+            self.crew.spare.fetch_add(1, Ordering::AcqRel);
+            return Err(job);
+        }
         // The crew holds a receiver, so the channel is open.
         let _ = jobs.send(job);
-        if self.crew.spare.fetch_sub(1, Ordering::AcqRel) <= 0 {
-            Crew::hire(&self.crew);
-        }
         Ok(())
     }
 
@@ -88,11 +92,12 @@ impl Workers {
 }
 
 impl Crew {
-    fn hire(crew: &Arc<Crew>) {
+    /// Starts one more thread, up to the limit. False if there is none that could do the work.
+    fn hire(crew: &Arc<Crew>) -> bool {
         {
             let mut threads = crew.threads.lock();
             if *threads >= crew.limit {
-                return;
+                return true;
             }
             *threads += 1;
         }
@@ -103,11 +108,13 @@ impl Crew {
                 let mut handles = crew.handles.lock();
                 handles.retain(|handle| !handle.is_finished());
                 handles.push(handle);
+                true
             }
             Err(error) => {
-                // Work waits for the threads that there are; with none, the next submit tries again.
+                // Work waits for the threads that there are.
                 crew.leave();
                 crew.log.write(Level::Error, "workers", format_args!("{error}"));
+                *crew.threads.lock() > 0
             }
         }
     }
@@ -117,7 +124,8 @@ impl Crew {
         loop {
             match self.queue.recv_timeout(IDLE_LIFE) {
                 Ok(job) => {
-                    job();
+                    // Whoever waits for its outcome hears of it by what the job drops.
+                    let _ = panic::logged(&self.log, "workers", job);
                     self.spare.fetch_add(1, Ordering::AcqRel);
                 }
                 Err(RecvTimeoutError::Disconnected) => break,

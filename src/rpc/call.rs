@@ -7,5 +7,5 @@ mod start;
 
 pub use client::{CallOptions, Client, ClientOptions, Transport};
 pub use method::Method;
-pub use reply::{Facts, Reply};
+pub use reply::{Facts, Reply, ReplyParts};
 pub use start::{Callbacks, Start};

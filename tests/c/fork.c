@@ -256,7 +256,7 @@ static void use_all_in_grandchild(const child *self, void *argument)
     krpc_server *server = serve_one("m", 0, echo, NULL);
     krpc_client *client = client_of(server);
     CHECK_ECHO(client);
-    CHECK(krpc_live_handles() == WORLD_HANDLES + 2);
+    AWAIT(krpc_live_handles() == WORLD_HANDLES + 2);
     /* The middle one's handles are as foreign to it as the first one's. */
     in_child(use_all, argument);
     CHECK_ECHO(client);

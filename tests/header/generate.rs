@@ -38,7 +38,7 @@ fn capi_files(root: &Path) -> Vec<File> {
     let room = std::fs::read_to_string(root.join("src/capi.rs")).expect("src/capi.rs");
     let modules = room.lines().filter_map(|line| {
         let line = line.strip_prefix("pub ").unwrap_or(line);
-        line.strip_prefix("mod ")?.strip_suffix(';')
+        line.strip_prefix("mod ")?.strip_suffix(';').filter(|name| *name != parse::HOOKS)
     });
     modules
         .map(|module| {

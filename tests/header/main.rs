@@ -86,6 +86,9 @@ fn every_exported_function_is_declared() {
     let mut missing = String::new();
     for entry in fs::read_dir(root().join("src/capi")).expect("src/capi") {
         let path = entry.expect("an entry").path();
+        if path.file_stem().is_some_and(|name| name == parse::HOOKS) {
+            continue;
+        }
         let text = fs::read_to_string(&path).expect("a file");
         for function in text.split("#[unsafe(no_mangle)]").skip(1) {
             let name = function.split("fn ").nth(1).and_then(|rest| rest.split('(').next()).unwrap_or("?");

@@ -1,5 +1,8 @@
 //! Reads what the tests need from the header's text. The header is generated, so its form is known.
 
+/// The file of `src/capi` that only the feature `test-hooks` has, and the header never.
+pub const HOOKS: &str = "test_hooks";
+
 /// A declared function.
 pub struct Function {
     pub name: String,

@@ -8,7 +8,10 @@ use std::task::{Context, Poll, Waker};
 
 use tokio::runtime::Handle;
 
+use crate::base::fault::{self, Point};
 use crate::base::lock::Mutex;
+use crate::base::log::Log;
+use crate::base::panic;
 use crate::base::{Error, Phase};
 use crate::io::addr::Address;
 use crate::io::client::line::{Exchange, Job, Line, Slot};
@@ -39,6 +42,7 @@ pub(super) struct Shared {
     reused: AtomicU64,
     found_dead: AtomicU64,
     lines: Mutex<Lines>,
+    log: Log,
 }
 
 /// All connections, so that a close can reach them.
@@ -55,6 +59,8 @@ struct Inbox {
     /// The task will look again before it sleeps: no wake-up is needed.
     awake: bool,
     closed: bool,
+    /// The fault that ended the task, if one did: no call can be driven any more.
+    broken: Option<Error>,
     /// What is in here must end too.
     cut_off: bool,
 }
@@ -72,6 +78,7 @@ impl Driver {
             reused: AtomicU64::new(0),
             found_dead: AtomicU64::new(0),
             lines: Mutex::default(),
+            log: runtime.log().clone(),
         });
         let shard = runtime.shard(runtime.next_shard()).clone();
         let task = Dispatch { shared: Arc::clone(&shared), shard: shard.clone(), batch: Vec::new() };
@@ -122,6 +129,10 @@ impl Shared {
         &self.options
     }
 
+    pub(super) fn log(&self) -> &Log {
+        &self.log
+    }
+
     pub(super) fn address(&self, peer: usize) -> &Address {
         &self.peers[peer].1
     }
@@ -158,8 +169,9 @@ impl Shared {
     fn post(&self, jobs: impl Iterator<Item = Job>) {
         let mut inbox = self.inbox.lock();
         if inbox.closed {
+            let error = inbox.broken.clone().unwrap_or_else(|| Cause::Closed.error());
             drop(inbox);
-            jobs.for_each(|job| job.fail(None, Cause::Closed.error()));
+            jobs.for_each(|job| job.fail(None, error.clone()));
             return;
         }
         inbox.jobs.extend(jobs);
@@ -244,6 +256,17 @@ impl Future for Dispatch {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        panic::caught(|| self.run(cx)).unwrap_or_else(|error| {
+            panic::report(&self.shared.log, "client", &error);
+            self.shared.inbox.lock().broken = Some(error);
+            Poll::Ready(())
+        })
+    }
+}
+
+impl Dispatch {
+    fn run(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        fault::panic_at(Point::DriverTask);
         loop {
             // The two lists change places, so that neither is allocated anew for each burst.
             let mut batch = std::mem::take(&mut self.batch);
@@ -275,13 +298,14 @@ impl Future for Dispatch {
 /// The shard ends before the client does: nobody will look into the inbox again.
 impl Drop for Dispatch {
     fn drop(&mut self) {
-        let jobs = {
+        let (jobs, why) = {
             let mut inbox = self.shared.inbox.lock();
             inbox.closed = true;
-            std::mem::take(&mut inbox.jobs)
+            let why = inbox.broken.clone().unwrap_or_else(|| Cause::Shutdown.error());
+            (std::mem::take(&mut inbox.jobs), why)
         };
         for job in jobs.into_iter().chain(self.batch.drain(..)) {
-            job.fail(None, Cause::Shutdown.error());
+            job.fail(None, why.clone());
         }
     }
 }

@@ -8,7 +8,9 @@ use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 
+use crate::base::fault::{self, Point};
 use crate::base::lock::Mutex;
+use crate::base::panic;
 use crate::base::{Code, Error, Phase, Result};
 use crate::io::client::driver::Shared;
 use crate::io::clock;
@@ -169,6 +171,8 @@ enum Stop {
     With(Error),
     /// The peer had gone before it could have seen the request: another connection may try.
     Unsent(Error),
+    /// A fault in here.
+    Panicked(Error),
 }
 
 impl From<Error> for Stop {
@@ -199,6 +203,7 @@ impl Line {
     }
 
     fn run(&mut self, cx: &mut Context<'_>) -> Result<(), Stop> {
+        fault::panic_at(Point::ClientTask);
         loop {
             if !self.look_around(cx)? {
                 return self.wait_idle(cx);
@@ -370,6 +375,9 @@ impl Line {
     }
 
     fn stop(&mut self, why: Stop) {
+        if let Stop::Panicked(error) = &why {
+            panic::report(self.shared.log(), "client", error);
+        }
         let late = self.close_slot();
         let peer = Arc::clone(self.shared.peer_name(self.peer));
         if let Some(Sending { job, bytes }) = self.job.take() {
@@ -382,7 +390,7 @@ impl Line {
                 Stop::With(error) if is_unreachable(&error) => {
                     self.shared.next_peer(job, peer, error);
                 }
-                Stop::With(error) => job.end(Some(peer), bytes, Err(error)),
+                Stop::With(error) | Stop::Panicked(error) => job.end(Some(peer), bytes, Err(error)),
             }
         }
         if let Some(job) = late {
@@ -406,7 +414,8 @@ impl Future for Line {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        match self.run(cx) {
+        let ran = panic::caught(|| self.run(cx)).unwrap_or_else(|error| Err(Stop::Panicked(error)));
+        match ran {
             Ok(()) => Poll::Pending,
             Err(why) => {
                 self.stop(why);

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use socket2::{Domain, SockAddr, Socket, Type};
 
+use crate::base::fault::{self, Point};
 use crate::base::{Code, Error, Limits, Phase, Result};
 use crate::io::addr::Address;
 use crate::io::clock;
@@ -91,6 +92,7 @@ impl Conn {
     }
 
     fn write_once(&mut self) -> io::Result<()> {
+        fault::check(Point::Write)?;
         let mut slices = [IoSlice::new(&[]); MAX_SLICES];
         let count = self.output.io_slices(&mut slices);
         // `writev` would raise SIGPIPE in a host that has it at its default.
@@ -118,6 +120,7 @@ impl Conn {
     }
 
     fn read_once(&mut self) -> io::Result<usize> {
+        fault::check(Point::Read)?;
         let want = self.proto.missing(&self.input).clamp(FIRST_READ_BYTES, MAX_READ_BYTES);
         sys::receive(&self.socket, &mut self.input, want)
     }
@@ -206,6 +209,7 @@ fn socket_addresses(address: &Address) -> Result<Vec<SockAddr>> {
 }
 
 fn connect(target: &SockAddr, timeout: Duration) -> io::Result<Socket> {
+    fault::check(Point::Connect)?;
     let domain = target.domain();
     let socket = Socket::new(domain, Type::STREAM.cloexec(), None)?;
     inherited::note(&socket);

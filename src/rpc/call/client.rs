@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use crate::base::fault::{self, Point};
 use crate::base::lock::Mutex;
-use crate::base::{Code, Error, Message, Metainfo, Phase, Result};
+use crate::base::{Code, Error, Message, Metainfo, Phase, Result, log, panic};
 use crate::io::sync::{self, Conn, Interrupt, Pool, PoolOptions, Sent, Stats};
 use crate::io::{Address, Bell, clock, thread};
 use crate::op::operation::{Cancel, Cause};
@@ -199,7 +200,8 @@ impl Client {
             peer: None,
             now: started,
         };
-        let outcome = self.check_blocking().and_then(|()| call.check_parent()).and_then(|()| call.run());
+        let outcome =
+            self.check_blocking().and_then(|()| call.check_parent()).and_then(|()| call.run_contained());
         if outcome.is_err() {
             call.now = clock::now();
         }
@@ -303,8 +305,14 @@ impl Call<'_> {
         }
     }
 
+    /// A fault on the way fails the call, and the connection it was on is gone.
+    fn run_contained(&mut self) -> Result<Response> {
+        panic::logged(&log::global(), "client", || self.run()).and_then(|outcome| outcome)
+    }
+
     /// Tries addresses until one can be reached; a request that may have been seen is never sent twice.
     fn run(&mut self) -> Result<Response> {
+        fault::panic_at(Point::BlockingCall);
         let client = self.client;
         let first = client.next_peer.fetch_add(1, Ordering::Relaxed);
         let tries = client.peers.len().min(MAX_ADDRESSES_TRIED);

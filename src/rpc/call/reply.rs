@@ -33,6 +33,21 @@ pub struct Reply {
     facts: Facts,
 }
 
+/// What a [`Reply`] is made of, for those who keep the parts apart.
+#[derive(Clone, Debug)]
+pub struct ReplyParts {
+    /// As [`Reply::message`].
+    pub message: Option<Message>,
+    /// As [`Reply::metainfo`].
+    pub metainfo: Metainfo,
+    /// As [`Reply::error`].
+    pub error: Option<Error>,
+    /// As [`Reply::peer`].
+    pub peer: Option<Arc<str>>,
+    /// As [`Reply::facts`].
+    pub facts: Facts,
+}
+
 impl Reply {
     /// The end of a call whose outcome is known.
     pub(super) fn ended(
@@ -90,6 +105,12 @@ impl Reply {
     /// Sizes, times and attempts.
     pub fn facts(&self) -> &Facts {
         &self.facts
+    }
+
+    /// Takes it apart.
+    pub fn into_parts(self) -> ReplyParts {
+        let Reply { message, metainfo, error, peer, facts } = self;
+        ReplyParts { message, metainfo, error, peer, facts }
     }
 
     /// The message of a call that went well, else its error. A oneway call gives an empty struct.

@@ -147,7 +147,11 @@ impl Exchange for Started {
             reused_connection: end.reused,
         };
         let reply = Reply::ended(end.outcome, &self.method, self.terms.timeout, end.peer, facts);
-        self.completer.complete(reply);
+        // First everything that the host may free once it hears of the end: else the last reference to the
+        // client, and with it to the runtime, could be dropped here, on a thread that cannot join itself.
+        let Started { client, message, metainfo, completer, _parent, .. } = *self;
+        drop((client, message, metainfo, _parent));
+        completer.complete(reply);
     }
 }
 

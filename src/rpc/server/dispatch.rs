@@ -1,13 +1,14 @@
 //! From a decoded request to its handler: route, count, run.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::base::fault::{self, Point};
 use crate::base::log::{Level, Log};
+use crate::base::panic;
 use crate::codec::CallShape;
 use crate::io::runtime::Runtime;
 use crate::io::{Dispatch, Responder, clock};
@@ -163,11 +164,10 @@ fn run_inline(log: &Log, handler: &dyn Handler, request: Request) {
 
 /// Runs a handler. A panic ends the request, which answers it, but not the thread.
 fn run(log: &Log, handler: &dyn Handler, request: Request) {
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| handler.handle(request))) {
-        let text = panic.downcast_ref::<&str>().copied();
-        let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-        log.write(Level::Error, "server", format_args!("panic in a handler: {}", text.unwrap_or("unknown")));
-    }
+    let _ = panic::logged(log, "server", || {
+        fault::panic_at(Point::Handler);
+        handler.handle(request);
+    });
 }
 
 fn exception(type_id: i32, text: String, close: bool) -> Answer {
