@@ -55,7 +55,7 @@ static void take_and_release(const char *name)
 
     double best = 1e9;
     for (int round = 0; round < ROUNDS; round++) {
-        if (krpc_client_start_many(client, calls, EVENTS, NULL, queue, NULL, NULL) != KRPC_OK)
+        if (krpc_client_start_many(client, calls, sizeof(krpc_call), EVENTS, NULL, queue, NULL, NULL) != KRPC_OK)
             bench_die("start", "did not start all");
         krpc_queue_stats stats = KRPC_QUEUE_STATS_INIT;
         for (; stats.queued < EVENTS; krpc_queue_read_stats(queue, &stats))

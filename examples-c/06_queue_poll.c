@@ -75,7 +75,7 @@ static int run(krpc_str address)
         calls[i].tag = (uint64_t)i;
     }
     size_t started = 0;
-    if (krpc_client_start_many(client, calls, CALLS, NULL, queue, &started, &error) != KRPC_OK) {
+    if (krpc_client_start_many(client, calls, sizeof(krpc_call), CALLS, NULL, queue, &started, &error) != KRPC_OK) {
         krpc_str why = krpc_error_describe(error);
         fprintf(stderr, "%.*s\n", (int)why.len, why.ptr);
         krpc_error_free(error);

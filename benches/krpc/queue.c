@@ -32,7 +32,7 @@ static void start(loop *self, size_t count)
         self->calls[i].request = args_struct;
         self->started_ns[self->calls[i].tag] = now;
     }
-    if (krpc_client_start_many(client, self->calls, count, NULL, self->queue, NULL, NULL) != KRPC_OK)
+    if (krpc_client_start_many(client, self->calls, sizeof(krpc_call), count, NULL, self->queue, NULL, NULL) != KRPC_OK)
         bench_die("start", "did not start all");
 }
 

@@ -474,7 +474,7 @@ static void call_krpc_client_start_many(gen *g)
     }
     krpc_call_options options = some_krpc_call_options(g);
     const krpc_client *client = (const krpc_client *)pick(g, T_krpc_client, ANY);
-    krpc_status status = krpc_client_start_many(client, calls, count, &options,
+    krpc_status status = krpc_client_start_many(client, calls, sizeof(krpc_call), count, &options,
                                                 (krpc_queue *)pick(g, T_krpc_queue, ANY), &started, NULL);
     judge(status);
     if (started > count || (status == KRPC_OK && started != count))

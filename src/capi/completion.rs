@@ -15,7 +15,7 @@ use crate::capi::op::krpc_op;
 use crate::capi::queue::{krpc_queue, queue_error};
 use crate::capi::reply::krpc_reply;
 use crate::capi::status::krpc_status;
-use crate::capi::types::{SizedStruct, read_known};
+use crate::capi::types::{SizedStruct, read_many, read_known};
 use crate::op::operation::{self, Completer, Finished, Operation};
 use crate::op::queue::QueueError;
 use crate::op::queued;
@@ -118,7 +118,7 @@ pub unsafe extern "C" fn krpc_client_start(
 
 /// Starts many calls that end as events of one queue, with one wake-up of the core for all.
 ///
-/// `calls`: `count` calls. `options`: for all of them, as in `krpc_client_call`. `queue`: receives an event
+/// `calls`: `count` calls of `call_size` bytes each, `sizeof(krpc_call)`. `options`: for all of them, as in `krpc_client_call`. `queue`: receives an event
 /// for each. `started` (optional): receives how many were started, from the first: all, or as many as the
 /// queue had room for, or 0. Returns OK if all were started; QUEUE_FULL if only some, or CLOSED if the
 /// queue was shut down: those that were started end as usual, the others were not touched.
@@ -128,6 +128,7 @@ pub unsafe extern "C" fn krpc_client_start(
 pub unsafe extern "C" fn krpc_client_start_many(
     client: *const krpc_client,
     calls: *const krpc_call,
+    call_size: usize,
     count: usize,
     options: *const krpc_call_options,
     queue: *mut krpc_queue,
@@ -141,7 +142,7 @@ pub unsafe extern "C" fn krpc_client_start_many(
             (
                 handle::get(client, "client")?,
                 handle::get(queue, "queue")?,
-                handle::slice(calls, count, "calls")?,
+                read_many(calls, call_size, count, "calls")?,
                 options_of(options)?,
             )
         };

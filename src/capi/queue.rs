@@ -9,7 +9,7 @@ use crate::capi::op::wait_time;
 use crate::capi::reply::krpc_reply;
 use crate::capi::request::krpc_request;
 use crate::capi::status::krpc_status;
-use crate::capi::types::{SizedStruct, write_sized};
+use crate::capi::types::{SizedStruct, check_item_size, write_sized};
 use crate::observe::handles::Kind;
 use crate::op::queue::QueueError;
 use crate::rpc::event::{Event, WatchedQueue};
@@ -307,10 +307,7 @@ pub(super) fn queue_error(error: QueueError) -> Error {
 }
 
 fn check_events(events: *mut krpc_event, event_size: usize, count: usize) -> Result<()> {
-    if event_size < size_of::<krpc_event>() || !event_size.is_multiple_of(align_of::<krpc_event>()) {
-        let why = format_args!("{event_size} is not the size of a krpc_event");
-        return Err(Error::invalid_argument("event_size", why));
-    }
+    check_item_size::<krpc_event>(event_size, "event_size")?;
     match (events.is_null(), count) {
         (_, 0) => Err(Error::invalid_argument("capacity", "is 0")),
         (true, _) => Err(Error::invalid_argument("events", "is NULL")),

@@ -74,14 +74,11 @@ pub struct krpc_facts {
 /// Thread: any thread. Errors: none. Since: 0.1.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn krpc_reply_status(reply: *const krpc_reply) -> krpc_status {
-    let mut ended = krpc_status::KRPC_OK;
-    let found = guard(std::ptr::null_mut(), || {
-        // SAFETY: the host vouches for the handle.
-        ended = unsafe { handle::get(reply, "reply")? }.status;
-        Ok(())
-    });
-    // What is wrong with the handle, if anything is; else how the call ended.
-    if found == krpc_status::KRPC_OK { ended } else { found }
+    // SAFETY: the host vouches for the handle.
+    guard_or(krpc_status::KRPC_STATUS_INVALID_ARGUMENT, || match unsafe { handle::get(reply, "reply") } {
+        Ok(ended) => ended.status,
+        Err(error) => krpc_status::from(error.code()),
+    })
 }
 
 /// The *result* struct, or NULL if none came. A business error may come with one. Borrowed from

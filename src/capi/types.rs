@@ -139,6 +139,33 @@ pub(super) unsafe fn write_sized<T: SizedStruct>(to: *mut T, parameter: &str, va
     Ok(())
 }
 
+/// Whether an array's items are as large as this version's, or larger by what a newer host knows.
+pub(super) fn check_item_size<T>(size: usize, parameter: &str) -> Result<()> {
+    if size < size_of::<T>() || !size.is_multiple_of(align_of::<T>()) {
+        let why = format_args!("{size} is not the size of the struct that it is about");
+        return Err(Error::invalid_argument(parameter, why));
+    }
+    Ok(())
+}
+
+/// Reads an array of plain structs of `size` bytes each; NULL with count 0 is an empty one.
+pub(super) unsafe fn read_many<T: Copy>(
+    items: *const T,
+    size: usize,
+    count: usize,
+    parameter: &str,
+) -> Result<Vec<T>> {
+    match (items.is_null(), count) {
+        (_, 0) => Ok(Vec::new()),
+        (true, _) => Err(Error::invalid_argument(parameter, "is NULL but count is not 0")),
+        (false, _) => {
+            check_item_size::<T>(size, "call_size")?;
+            // SAFETY: not NULL, and the host vouches for `count` items of `size` bytes.
+            Ok((0..count).map(|index| unsafe { items.byte_add(size * index).read() }).collect())
+        }
+    }
+}
+
 fn check_size(size: usize, parameter: &str) -> Result<()> {
     // Nothing real is larger; more is an uninitialised struct.
     const LARGEST: usize = 4096;

@@ -81,8 +81,7 @@ impl Responder {
 
     /// Whether the caller has been seen to leave.
     pub fn is_gone(&self) -> bool {
-        let mail = self.mailbox.state.lock();
-        mail.gone || mail.leaving
+        self.mailbox.state.lock().gone
     }
 
     /// Whether the server is being stopped.
@@ -94,7 +93,7 @@ impl Responder {
     /// one such hook: a later one replaces it.
     pub fn on_gone(&self, hook: GoneHook) {
         let mut mail = self.mailbox.state.lock();
-        if mail.gone || mail.leaving {
+        if mail.gone {
             drop(mail);
             return hook();
         }
@@ -128,8 +127,6 @@ struct Mail {
     order: Order,
     /// The connection has ended.
     gone: bool,
-    /// The peer has ended its side: an answer is still tried, but the caller has most likely left.
-    leaving: bool,
     on_gone: Option<GoneHook>,
     waker: Option<Waker>,
     /// The task is running and will look again before it sleeps: no wake-up is needed.
@@ -173,18 +170,6 @@ impl Mailbox {
         Ok(())
     }
 
-    /// Notes that the peer has ended its side.
-    fn note_leaving(&self) {
-        let hook = {
-            let mut mail = self.state.lock();
-            mail.leaving = true;
-            mail.on_gone.take()
-        };
-        if let Some(hook) = hook {
-            hook();
-        }
-    }
-
     /// Changes what the server wants of the connection.
     pub fn order(&self, order: Order) {
         let mut mail = self.state.lock();
@@ -214,7 +199,7 @@ pub struct ConnTask {
     output: OutBuf,
     timer: LazyTimer,
     order: Order,
-    /// The peer has ended its side; what it asked before is still answered.
+    /// The peer has ended its side; what had arrived before is still served.
     peer_ended: bool,
 }
 
@@ -338,8 +323,11 @@ impl ConnTask {
             Poll::Pending => Ok(false),
             Poll::Ready(Err(reason)) => Err(End::Lost(reason)),
             Poll::Ready(Ok(0)) => {
+                // Nobody half-closes while it waits: Kitex's and Apache's clients close when they give up.
+                if self.proto.is_handling() {
+                    return Err(End::Done);
+                }
                 self.peer_ended = true;
-                self.mailbox.note_leaving();
                 Ok(true)
             }
             Poll::Ready(Ok(_)) => Ok(!self.proto.is_handling()),

@@ -19,7 +19,7 @@ static void as_client(void *pointer, const char *reason)
     BAD(krpc_client_call(p, method, NULL, NULL, NULL));
     BAD(krpc_client_call_by_name(p, KRPC_STR("a/b"), NULL, NULL, NULL));
     BAD_E(krpc_client_start(p, method, NULL, NULL, NULL, NULL, &error));
-    BAD_E(krpc_client_start_many(p, &call, 1, NULL, NULL, NULL, &error));
+    BAD_E(krpc_client_start_many(p, &call, sizeof(krpc_call), 1, NULL, NULL, NULL, &error));
     BAD(krpc_client_close(p, true));
     BAD(krpc_client_read_stats(p, &stats));
     BAD_N(krpc_client_method(p, KRPC_STR("a/b"), 0, &error));

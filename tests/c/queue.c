@@ -55,18 +55,18 @@ static void start_many_checks_what_it_gets(void)
     krpc_queue *queue = queue_of(4);
     krpc_call calls[2] = {{all.echo, NULL, 1}, {NULL, NULL, 2}};
     size_t started = 7;
-    REFUSED("client", krpc_client_start_many(NULL, calls, 1, NULL, queue, &started, &error));
+    REFUSED("client", krpc_client_start_many(NULL, calls, sizeof(krpc_call), 1, NULL, queue, &started, &error));
     CHECK(started == 0);
-    REFUSED("queue", krpc_client_start_many(all.client, calls, 1, NULL, NULL, &started, &error));
-    REFUSED("calls", krpc_client_start_many(all.client, NULL, 1, NULL, queue, &started, &error));
+    REFUSED("queue", krpc_client_start_many(all.client, calls, sizeof(krpc_call), 1, NULL, NULL, &started, &error));
+    REFUSED("calls", krpc_client_start_many(all.client, NULL, sizeof(krpc_call), 1, NULL, queue, &started, &error));
     /* One bad call, and none is started. */
-    REFUSED("calls.method", krpc_client_start_many(all.client, calls, 2, NULL, queue, &started, &error));
+    REFUSED("calls.method", krpc_client_start_many(all.client, calls, sizeof(krpc_call), 2, NULL, queue, &started, &error));
     calls[1].method = all.echo;
     calls[1].request = (const krpc_message *)(const void *)all.echo;
-    REFUSED("request", krpc_client_start_many(all.client, calls, 2, NULL, queue, &started, &error));
+    REFUSED("request", krpc_client_start_many(all.client, calls, sizeof(krpc_call), 2, NULL, queue, &started, &error));
     CHECK(started == 0 && stats_of(queue).reserved == 0);
-    CHECK(krpc_client_start_many(all.client, NULL, 0, NULL, queue, &started, NULL) == KRPC_OK);
-    CHECK(krpc_client_start_many(all.client, calls, 1, NULL, queue, NULL, NULL) == KRPC_OK);
+    CHECK(krpc_client_start_many(all.client, NULL, sizeof(krpc_call), 0, NULL, queue, &started, NULL) == KRPC_OK);
+    CHECK(krpc_client_start_many(all.client, calls, sizeof(krpc_call), 1, NULL, queue, NULL, NULL) == KRPC_OK);
     krpc_event event = take_one(queue);
     krpc_event_release(&event);
     krpc_queue_free(queue);
@@ -111,7 +111,7 @@ static void start_many_starts_as_many_as_there_is_room_for(void)
     }
     size_t started = 0;
     FAILS(KRPC_STATUS_QUEUE_FULL, "3 of 5",
-          krpc_client_start_many(all.client, calls, LEN(calls), NULL, queue, &started, &error));
+          krpc_client_start_many(all.client, calls, sizeof(krpc_call), LEN(calls), NULL, queue, &started, &error));
     CHECK(started == 3);
     unsigned seen = 0;
     for (size_t i = 0; i < started; i++) {
@@ -121,15 +121,15 @@ static void start_many_starts_as_many_as_there_is_room_for(void)
         krpc_event_release(&event);
     }
     CHECK(seen == 7);
-    CHECK(krpc_client_start_many(all.client, calls + 3, 2, NULL, queue, &started, NULL) == KRPC_OK);
+    CHECK(krpc_client_start_many(all.client, calls + 3, sizeof(krpc_call), 2, NULL, queue, &started, NULL) == KRPC_OK);
     CHECK(started == 2);
     AWAIT(stats_of(queue).queued == 2);
     CHECK(krpc_queue_shutdown(queue) == KRPC_OK);
     /* Not QUEUE_FULL: trying again would be of no use. */
-    CHECK(krpc_client_start_many(all.client, calls, 1, NULL, queue, &started, NULL) == KRPC_STATUS_CLOSED);
+    CHECK(krpc_client_start_many(all.client, calls, sizeof(krpc_call), 1, NULL, queue, &started, NULL) == KRPC_STATUS_CLOSED);
     CHECK(started == 0 && take_all(queue) == 3); /* with the end */
     CHECK(krpc_client_close(all.client, false) == KRPC_OK);
-    CHECK(krpc_client_start_many(all.client, calls, 1, NULL, queue, &started, NULL) == KRPC_STATUS_CLOSED);
+    CHECK(krpc_client_start_many(all.client, calls, sizeof(krpc_call), 1, NULL, queue, &started, NULL) == KRPC_STATUS_CLOSED);
     krpc_message_free(request);
     krpc_queue_free(queue);
     world_close(&all);

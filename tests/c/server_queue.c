@@ -133,7 +133,7 @@ static void many_are_answered_at_once(void)
         calls[i].request = texts[i] = text_message(1, krpc_cstr(text));
         calls[i].tag = (uint64_t)i;
     }
-    CHECK(krpc_client_start_many(all.client, calls, MANY, NULL, ends, NULL, NULL) == KRPC_OK);
+    CHECK(krpc_client_start_many(all.client, calls, sizeof(krpc_call), MANY, NULL, ends, NULL, NULL) == KRPC_OK);
     AWAIT(stats_of(all.queue).queued == MANY);
 
     krpc_event events[MANY];

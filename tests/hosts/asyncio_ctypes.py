@@ -75,7 +75,7 @@ FUNCTIONS = {
     "krpc_client_method": (POINTER, POINTER, TEXT, c.c_uint32, POINTER),
     "krpc_method_free": (None, POINTER),
     "krpc_client_free": (None, POINTER),
-    "krpc_client_start_many": (STATUS, POINTER, POINTER, SIZE, POINTER, POINTER, POINTER, POINTER),
+    "krpc_client_start_many": (STATUS, POINTER, POINTER, SIZE, SIZE, POINTER, POINTER, POINTER, POINTER),
     "krpc_queue_new": (POINTER, SIZE, POINTER),
     "krpc_queue_fd": (STATUS, POINTER, POINTER, POINTER),
     "krpc_queue_take": (STATUS, POINTER, POINTER, SIZE, SIZE, c.c_int64, POINTER),
@@ -186,7 +186,7 @@ class Host:
             calls = (Call * len(batch))(*[Call(method, message, tag) for _, method, message, tag in batch])
             started = c.c_size_t()
             status = self.library.krpc_client_start_many(
-                client, calls, len(batch), None, self.queue, c.byref(started), None
+                client, calls, c.sizeof(Call), len(batch), None, self.queue, c.byref(started), None
             )
             for _, _, message, tag in batch[: started.value]:
                 self.library.krpc_message_free(message)
@@ -447,7 +447,7 @@ def fork_case(library, options) -> str:
 
     def in_child(client: int, method: int, host: Host) -> int:
         call, started = Call(method, None, 1), c.c_size_t()
-        status = library.krpc_client_start_many(client, c.byref(call), 1, None, host.queue, c.byref(started), None)
+        status = library.krpc_client_start_many(client, c.byref(call), c.sizeof(Call), 1, None, host.queue, c.byref(started), None)
         if status != FORKED:
             return 1
         for free, handle in (("method", method), ("client", client), ("queue", host.queue)):

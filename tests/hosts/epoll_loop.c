@@ -198,7 +198,7 @@ static void start_calls(struct loop *loop)
     }
     if (count == 0)
         return;
-    krpc_status status = krpc_client_start_many(loop->client, batch, count, NULL, loop->ends, &started, NULL);
+    krpc_status status = krpc_client_start_many(loop->client, batch, sizeof(krpc_call), count, NULL, loop->ends, &started, NULL);
     MUST(status == KRPC_OK || status == KRPC_STATUS_QUEUE_FULL); /* full: once more when some have ended */
     for (size_t i = 0; i < count; i++)
         krpc_message_free(texts[i]);

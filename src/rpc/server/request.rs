@@ -207,7 +207,8 @@ impl Request {
     pub fn context(&self) -> &Context {
         self.context.get_or_init(|| {
             let context = Context::with(self.deadline, self.metainfo.clone());
-            if let Some(responder) = &self.responder {
+            // A oneway caller leaves at once, and means no harm by it.
+            if let Some(responder) = self.responder.as_ref().filter(|_| !self.oneway) {
                 let gone = context.clone();
                 responder.on_gone(Box::new(move || gone.cancel(Cause::CallerGone)));
             }
@@ -217,7 +218,7 @@ impl Request {
 
     /// Whether the caller has been seen to leave: nobody waits for the answer any more.
     pub fn is_abandoned(&self) -> bool {
-        self.responder.as_ref().is_some_and(Responder::is_gone)
+        !self.oneway && self.responder.as_ref().is_some_and(Responder::is_gone)
     }
 
     /// Whether the server is being stopped: an answer is still sent, but long work should end.
