@@ -198,6 +198,33 @@ static void as_decision(void *pointer, const char *reason)
     krpc_decision_free(p);
 }
 
+static void as_idl(void *pointer, const char *reason)
+{
+    krpc_idl *p = (krpc_idl *)pointer;
+    krpc_method_info info = KRPC_METHOD_INFO_INIT;
+    BAD_N(krpc_idl_struct(p, KRPC_STR("m"), &error));
+    BAD_N(krpc_idl_request(p, KRPC_STR("m"), &error));
+    BAD_N(krpc_idl_result(p, KRPC_STR("m"), &error));
+    BAD_N(krpc_idl_dump(p, &error));
+    BAD_N(krpc_idl_template(p, KRPC_STR("m"), true, &error));
+    BAD_N(krpc_service_from_idl(p, KRPC_STR("m"), &error));
+    BAD_E(krpc_idl_method_at(p, KRPC_STR("m"), 0, &info, &error));
+    BAD_E(krpc_idl_find_method(p, KRPC_STR("m"), &info, &error));
+    CHECK(krpc_idl_service_count(p) == 0 && krpc_idl_main_service(p).len == 0);
+    krpc_idl_free(p);
+}
+
+static void as_shape(void *pointer, const char *reason)
+{
+    krpc_shape *p = (krpc_shape *)pointer;
+    krpc_field_info info = KRPC_FIELD_INFO_INIT;
+    BAD_N(krpc_message_from_json(KRPC_STR("{}"), p, NULL, &error));
+    BAD_N(krpc_writer_new_typed(p, &error));
+    BAD(krpc_shape_field_at(p, 0, &info));
+    CHECK(krpc_shape_field_count(p) == 0);
+    krpc_shape_free(p);
+}
+
 static const struct {
     misuse use;
     const char *not_one;
@@ -220,6 +247,8 @@ static const struct {
     {as_op, "is not a krpc_op but a krpc_"},
     {as_queue, "is not a krpc_queue but a krpc_"},
     {as_decision, "is not a krpc_decision but a krpc_"},
+    {as_idl, "is not a krpc_idl but a krpc_"},
+    {as_shape, "is not a krpc_shape but a krpc_"},
 };
 
 /* All of it, with pointers that belong to nobody else. Neither changes what is alive. */
