@@ -159,6 +159,8 @@ enum krpc_status
     KRPC_STATUS_MISSING_FIELD = 804,
     /** The IDL does not know a field, and the options refuse unknown ones. */
     KRPC_STATUS_UNKNOWN_FIELD = 805,
+    /** An IDL has errors; the text shows them with their places. */
+    KRPC_STATUS_IDL_INVALID = 806,
     /** A failure inside the library; please report it with its text. */
     KRPC_STATUS_INTERNAL = 901,
     /** The operating system refused a thread, descriptor or memory. */
@@ -277,6 +279,196 @@ typedef int32_t krpc_transport;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
+/** How many messages a method takes and gives. */
+enum krpc_streaming
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    /** One message each, on every transport. */
+    KRPC_STREAMING_NONE = 0,
+    /** One message each, on a streaming transport. */
+    KRPC_STREAMING_UNARY = 1,
+    /** Many requests, one response. */
+    KRPC_STREAMING_CLIENT = 2,
+    /** One request, many responses. */
+    KRPC_STREAMING_SERVER = 4,
+    /** Many of both. */
+    KRPC_STREAMING_BIDIRECTIONAL = 6,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum krpc_streaming krpc_streaming;
+#else
+typedef int32_t krpc_streaming;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/** A choice that has a default. */
+enum krpc_choice
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    /** What the field's text says, or `strict`. */
+    KRPC_CHOICE_DEFAULT = 0,
+    /** Yes. */
+    KRPC_CHOICE_YES = 1,
+    /** No. */
+    KRPC_CHOICE_NO = 2,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum krpc_choice krpc_choice;
+#else
+typedef int32_t krpc_choice;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/** What a `binary` is in JSON. */
+enum krpc_json_binary
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    /** Base64 with the standard alphabet and padding. */
+    KRPC_JSON_BINARY_BASE64 = 1,
+    /** The bytes as text. */
+    KRPC_JSON_BINARY_TEXT = 2,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum krpc_json_binary krpc_json_binary;
+#else
+typedef int32_t krpc_json_binary;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/** How enums are written to JSON. Both are read. */
+enum krpc_json_enums
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    /** As numbers. */
+    KRPC_JSON_ENUMS_NUMBER = 1,
+    /** By name; a number that has none stays a number. */
+    KRPC_JSON_ENUMS_NAME = 2,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum krpc_json_enums krpc_json_enums;
+#else
+typedef int32_t krpc_json_enums;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/** How i64 are written to JSON. Numbers and text are both read, exactly. */
+enum krpc_json_int64
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    /** As numbers, except in fields with the annotation `api.js_conv`: as text there. */
+    KRPC_JSON_INT64_ANNOTATED = 1,
+    /** As numbers. */
+    KRPC_JSON_INT64_NUMBER = 2,
+    /** As text. */
+    KRPC_JSON_INT64_TEXT = 3,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum krpc_json_int64 krpc_json_int64;
+#else
+typedef int32_t krpc_json_int64;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/** What happens to members of JSON and fields of messages that the IDL does not know. */
+enum krpc_json_unknown
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    /** They are left out. */
+    KRPC_JSON_UNKNOWN_SKIP = 1,
+    /** They are UNKNOWN_FIELD. */
+    KRPC_JSON_UNKNOWN_REFUSE = 2,
+    /**
+     * Fields of messages are kept in JSON, all of a struct together as base64 under "$unknown", and
+     * written back from there. Other members of JSON are left out.
+     */
+    KRPC_JSON_UNKNOWN_KEEP = 3,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum krpc_json_unknown krpc_json_unknown;
+#else
+typedef int32_t krpc_json_unknown;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/** Which of several members with the same key counts. */
+enum krpc_json_duplicates
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    /** The first. */
+    KRPC_JSON_DUPLICATES_FIRST = 1,
+    /** The last. */
+    KRPC_JSON_DUPLICATES_LAST = 2,
+    /** They are refused, also in maps. */
+    KRPC_JSON_DUPLICATES_REFUSE = 3,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum krpc_json_duplicates krpc_json_duplicates;
+#else
+typedef int32_t krpc_json_duplicates;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/** Which fields that a message does not have are written to JSON. */
+enum krpc_json_absent
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    /** None. */
+    KRPC_JSON_ABSENT_OMIT = 1,
+    /** Those with a default in the IDL. */
+    KRPC_JSON_ABSENT_DECLARED = 2,
+    /** Those too that are not optional, with zero. */
+    KRPC_JSON_ABSENT_ALL = 3,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum krpc_json_absent krpc_json_absent;
+#else
+typedef int32_t krpc_json_absent;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/** What a double that is no number becomes in JSON. */
+enum krpc_json_non_finite
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    /** An error. */
+    KRPC_JSON_NON_FINITE_REFUSE = 1,
+    /** `null`. */
+    KRPC_JSON_NON_FINITE_NULL = 2,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum krpc_json_non_finite krpc_json_non_finite;
+#else
+typedef int32_t krpc_json_non_finite;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
 /** How a message's bytes are encoded. An open number: other values pass through unchanged. */
 enum krpc_encoding
 #if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
@@ -373,6 +565,27 @@ typedef int32_t krpc_report_format;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
+/** Whether a field may or must be absent. */
+enum krpc_requiredness
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    /** The IDL does not say: it may be absent, but is usually written. */
+    KRPC_REQUIREDNESS_DEFAULT = 0,
+    /** It must be there. */
+    KRPC_REQUIREDNESS_REQUIRED = 1,
+    /** It may be absent. */
+    KRPC_REQUIREDNESS_OPTIONAL = 2,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum krpc_requiredness krpc_requiredness;
+#else
+typedef int32_t krpc_requiredness;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
 /** Type of a Thrift value, as on the wire. Other numbers are not types. */
 enum krpc_type
 #if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
@@ -453,6 +666,15 @@ typedef struct krpc_decision krpc_decision;
  * another error. Free an owned one with `krpc_error_free`.
  */
 typedef struct krpc_error krpc_error;
+
+/**
+ * A Thrift IDL with all that it includes: checked, immutable, shared by threads. What is made from it
+ * (shapes, methods, services) keeps what it needs. Free it with `krpc_idl_free`.
+ *
+ * Services, methods and structs are named as in the main file: `Chat`, `Chat/Say`, `Message`, and
+ * `base.Base` for a struct of `base.thrift`.
+ */
+typedef struct krpc_idl krpc_idl;
 
 /**
  * Immutable, reference-counted bytes and their encoding.
@@ -573,6 +795,18 @@ typedef struct krpc_server_options krpc_server_options;
 typedef struct krpc_service krpc_service;
 
 /**
+ * The shape of messages: a struct of an IDL, or the request or result of a method. JSON, readers and
+ * writers with a shape know fields by name and check them against the IDL.
+ *
+ * A request is seen as the value of its only argument, or as a struct of all arguments if there are none
+ * or several; a result is the return value. The *args* or *result* struct that is around them on the wire
+ * is neither seen nor written by hand.
+ *
+ * Immutable. Borrowed from a method or request, or owned: free that with `krpc_shape_free`.
+ */
+typedef struct krpc_shape krpc_shape;
+
+/**
  * Builds a message: one struct in Thrift Binary.
  *
  * The outermost struct is open from the start; `krpc_writer_finish` ends it. A field is announced with
@@ -681,6 +915,98 @@ typedef struct krpc_call {
     /** The host's word for the call, in its event and for `krpc_queue_cancel`. */
     uint64_t tag;
 } krpc_call;
+
+/**
+ * How JSON and messages become each other; 0 is the default in every field, and behaves as Kitex's JSON
+ * generic does. Sized struct: start from `KRPC_JSON_OPTIONS_INIT`.
+ */
+typedef struct krpc_json_options {
+    /** `sizeof(krpc_json_options)` as the caller was compiled. */
+    size_t struct_size;
+    /** Bytes of output. 0: as many as a frame can carry. */
+    size_t max_bytes;
+    /** Elements or pairs of one container. 0: as many as the protocol can count. */
+    size_t max_elements;
+    /** Structs and containers within each other, 1 to 255. 0: 64. */
+    uint32_t max_depth;
+    /**
+     * 1: refuse what would otherwise be changed silently: values of another kind than their type ("12" for
+     * an i32), numbers out of range or with a fraction, null inside containers, strings that are not UTF-8,
+     * unknown and repeated members, absent required fields, bare strings. The fields below decide on their
+     * own where they are not 0.
+     */
+    uint32_t strict;
+    /** What a `binary` is: a `krpc_json_binary`. 0: base64. */
+    int32_t binary;
+    /** How enums are written to JSON: a `krpc_json_enums`. 0: as numbers. */
+    int32_t enums;
+    /** How i64 are written to JSON: a `krpc_json_int64`. 0: by annotation. */
+    int32_t int64;
+    /** Unknown members and fields: a `krpc_json_unknown`. 0: skip; strict: refuse. */
+    int32_t unknown;
+    /** Repeated members: a `krpc_json_duplicates`. 0: the first; strict: refuse. */
+    int32_t duplicates;
+    /** Absent fields in JSON: a `krpc_json_absent`. 0: those with a default in the IDL. */
+    int32_t absent;
+    /** NaN and infinities in JSON: a `krpc_json_non_finite`. 0: refuse. */
+    int32_t non_finite;
+    /** Whether i8 are written to JSON as 0 to 255: a `krpc_choice`. 0: no. */
+    int32_t i8_unsigned;
+    /**
+     * Whether a required field that is absent in JSON is written with its default or zero, instead of
+     * being an error: a `krpc_choice`. 0: yes; strict: no.
+     */
+    int32_t fill_required;
+    /**
+     * Whether an optional field that is absent in JSON is written with its default or zero: a
+     * `krpc_choice`. 0: no.
+     */
+    int32_t fill_optional;
+    /** Whether fields that are filled get the default of the IDL instead of zero: a `krpc_choice`. 0: yes. */
+    int32_t idl_defaults;
+    /** Whether the absence of a required field in a message is tolerated: a `krpc_choice`. 0: no. */
+    int32_t tolerate_missing;
+    /** Whether `<`, `>`, `&`, U+2028 and U+2029 are escaped in JSON: a `krpc_choice`. 0: no. */
+    int32_t escape_html;
+    /**
+     * Whether an argument or result that is a string itself is bare text instead of a JSON string; when
+     * read, a JSON string is understood too: a `krpc_choice`. 0: yes; strict: no.
+     */
+    int32_t bare_strings;
+} krpc_json_options;
+
+/** A file of an IDL that is in memory. Has no more fields in later versions. */
+typedef struct krpc_idl_file {
+    /** Its path, as other files include it; UTF-8. */
+    krpc_str name;
+    /** What is in it. */
+    krpc_str text;
+} krpc_idl_file;
+
+/**
+ * What an IDL says of a method. Texts are borrowed from the `krpc_idl`. Sized struct: start from
+ * `KRPC_METHOD_INFO_INIT`.
+ */
+typedef struct krpc_method_info {
+    /** `sizeof(krpc_method_info)` as the caller was compiled. */
+    size_t struct_size;
+    /** Its name. */
+    krpc_str name;
+    /** The service that declares it: another one than was asked for if it is inherited. */
+    krpc_str service;
+    /** The type of its only argument, as written; empty if it has none or several. */
+    krpc_str request;
+    /** The type of its result, as written; "void" if it has none. */
+    krpc_str result;
+    /** How many messages: a `krpc_streaming`. */
+    int32_t streaming;
+    /** 1 if it is never answered, else 0. */
+    uint32_t oneway;
+    /** Number of arguments. */
+    uint32_t argument_count;
+    /** Number of exceptions that it declares. */
+    uint32_t exception_count;
+} krpc_method_info;
 
 /**
  * Takes a log line. `target`: the part of the library that speaks. `text`: UTF-8, without a final
@@ -794,6 +1120,29 @@ typedef void (*krpc_handler_fn)(void *user_data, krpc_request *request);
  */
 typedef bool (*krpc_acl_fn)(void *user_data, const krpc_decision *decision);
 
+/**
+ * What an IDL says of a field. Texts are borrowed from the `krpc_shape`. Sized struct: start from
+ * `KRPC_FIELD_INFO_INIT`.
+ */
+typedef struct krpc_field_info {
+    /** `sizeof(krpc_field_info)` as the caller was compiled. */
+    size_t struct_size;
+    /** Its name. */
+    krpc_str name;
+    /** Its name in JSON: another one if an annotation says so. */
+    krpc_str key;
+    /** Its type, as written, e.g. "list<base.Item>". */
+    krpc_str type_name;
+    /** Its number on the wire. */
+    int32_t id;
+    /** Its type on the wire: a `krpc_type`. */
+    int32_t type;
+    /** Whether it may or must be absent: a `krpc_requiredness`. */
+    int32_t requiredness;
+    /** 1 if it has a default, else 0. */
+    uint32_t has_default;
+} krpc_field_info;
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
@@ -814,7 +1163,7 @@ krpc_client *krpc_client_build(krpc_client_options *options,
 /**
  * Calls a method and waits for the end of the call.
  *
- * `method`: from `krpc_client_method`. `request`: the *args* struct, borrowed; NULL is an empty one.
+ * `method`: from `krpc_client_method` or `krpc_client_method_from_idl`. `request`: the *args* struct, borrowed; NULL is an empty one.
  * `options`: NULL for the client's defaults. `reply` (optional): receives an owned reply on any
  * outcome, NULL only if an argument is invalid. Returns how the call ended, as `krpc_reply_status`.
  *
@@ -1265,6 +1614,23 @@ bool krpc_error_declared_exception(const krpc_error *error,
                                    const krpc_message **exception);
 
 /**
+ * The exception declared in the IDL that the peer threw, as JSON.
+ *
+ * `method`: what was called, made from an IDL. `options`: NULL for the defaults. `name` (optional): its
+ * name in the method's `throws`, borrowed from `method`; empty on failure. `failure`: as in any function.
+ * Returns an owned message in `KRPC_ENCODING_JSON`, or NULL and a failure.
+ *
+ * Thread: any thread. Errors: INVALID_ARGUMENT, also if `error` is no declared exception; INVALID_STATE if
+ * `method` was not made from an IDL; UNKNOWN_FIELD if it does not throw this; MALFORMED, TYPE_MISMATCH,
+ * MISSING_FIELD, CODEC_LIMIT, UNSUPPORTED. Since: 0.1.
+ */
+krpc_message *krpc_error_exception_to_json(const krpc_error *error,
+                                           const krpc_method *method,
+                                           const krpc_json_options *options,
+                                           krpc_str *name,
+                                           krpc_error **failure);
+
+/**
  * The error that led to this one, or NULL. Borrowed from `error`.
  *
  * Thread: any thread. Errors: none. Since: 0.1.
@@ -1277,6 +1643,220 @@ const krpc_error *krpc_error_cause(const krpc_error *error);
  * Thread: any thread, once. Errors: none. Since: 0.1.
  */
 void krpc_error_free(krpc_error *error);
+
+/* ---- krpc_idl: a Thrift IDL, read at run time -------------------------------------------- */
+
+/**
+ * Reads an IDL from files.
+ *
+ * `path`: the main file. `include_dirs`: `count` directories in which includes are looked for, after the
+ * working directory and that of the including file. UTF-8, borrowed for the call.
+ * Returns an owned IDL, or NULL and an error, whose text shows every mistake with its file, line and
+ * column, over several lines.
+ *
+ * Thread: any thread that may block. Errors: INVALID_ARGUMENT, IDL_INVALID. Since: 0.1.
+ */
+krpc_idl *krpc_idl_parse_file(krpc_str path,
+                              const krpc_str *include_dirs,
+                              size_t count,
+                              krpc_error **error);
+
+/**
+ * Reads an IDL that is in memory.
+ *
+ * `files`: `count` files, borrowed for the call. An include is looked for beside the including file, then
+ * as it is written. `main`: the name of the main file; empty for the first.
+ * Returns an owned IDL, or NULL and an error, as `krpc_idl_parse_file`.
+ *
+ * Thread: any thread. Errors: INVALID_ARGUMENT, IDL_INVALID. Since: 0.1.
+ */
+krpc_idl *krpc_idl_parse_memory(const krpc_idl_file *files,
+                                size_t count,
+                                krpc_str main,
+                                krpc_error **error);
+
+/**
+ * What is doubtful in the IDL, shown as mistakes are. Borrowed from `idl`; empty if there is nothing, or
+ * if that is NULL.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+krpc_str krpc_idl_warnings(const krpc_idl *idl);
+
+/**
+ * Number of services, those of included files too. 0 if `idl` is NULL.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+size_t krpc_idl_service_count(const krpc_idl *idl);
+
+/**
+ * The name of a service, 0 ≤ `index` < `krpc_idl_service_count`; those of the main file come first.
+ * Borrowed from `idl`; empty if there is no such service.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+krpc_str krpc_idl_service_at(const krpc_idl *idl,
+                             size_t index);
+
+/**
+ * The service that is meant where only a method is named: the last of the main file. Borrowed from `idl`;
+ * empty if there is none.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+krpc_str krpc_idl_main_service(const krpc_idl *idl);
+
+/**
+ * Number of methods of a service, inherited ones too. 0 if there is no such service.
+ *
+ * `service`: empty for the main one.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+size_t krpc_idl_method_count(const krpc_idl *idl, krpc_str service);
+
+/**
+ * What the IDL says of a method, 0 ≤ `index` < `krpc_idl_method_count`: own ones as written, then those
+ * inherited.
+ *
+ * `service`: empty for the main one. `info`: its `struct_size` must be set; the fields that it has room
+ * for are filled in.
+ *
+ * Thread: any thread. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_status krpc_idl_method_at(const krpc_idl *idl,
+                               krpc_str service,
+                               size_t index,
+                               krpc_method_info *info,
+                               krpc_error **error);
+
+/**
+ * The same for a method by its name.
+ *
+ * `method`: "Service/Method", or "Method" of the main service.
+ *
+ * Thread: any thread. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_status krpc_idl_find_method(const krpc_idl *idl,
+                                 krpc_str method,
+                                 krpc_method_info *info,
+                                 krpc_error **error);
+
+/**
+ * Number of structs, unions and exceptions, those of included files too. 0 if `idl` is NULL.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+size_t krpc_idl_struct_count(const krpc_idl *idl);
+
+/**
+ * The name of a struct, union or exception as `krpc_idl_struct` takes it, 0 ≤ `index` <
+ * `krpc_idl_struct_count`. Borrowed from `idl`; empty if there is no such struct.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+krpc_str krpc_idl_struct_at(const krpc_idl *idl, size_t index);
+
+/**
+ * The shape of a struct, union or exception, by its name or that of a typedef.
+ *
+ * Returns an owned shape, or NULL and an error.
+ *
+ * Thread: any thread. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_shape *krpc_idl_struct(const krpc_idl *idl,
+                            krpc_str name,
+                            krpc_error **error);
+
+/**
+ * The shape of a method's requests.
+ *
+ * `method`: "Service/Method", or "Method" of the main service.
+ * Returns an owned shape, or NULL and an error.
+ *
+ * Thread: any thread. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_shape *krpc_idl_request(const krpc_idl *idl,
+                             krpc_str method,
+                             krpc_error **error);
+
+/**
+ * The shape of a method's results. A oneway method has none.
+ *
+ * `method`: "Service/Method", or "Method" of the main service.
+ * Returns an owned shape, or NULL and an error.
+ *
+ * Thread: any thread. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_shape *krpc_idl_result(const krpc_idl *idl,
+                            krpc_str method,
+                            krpc_error **error);
+
+/**
+ * Everything that the IDL defines, as JSON: files, types, constants, structs, services, annotations,
+ * comments.
+ *
+ * Returns an owned message in `KRPC_ENCODING_JSON`, or NULL and an error.
+ *
+ * Thread: any thread. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_message *krpc_idl_dump(const krpc_idl *idl,
+                            krpc_error **error);
+
+/**
+ * A request to start from, as JSON: every field with its default, or a value of its type.
+ *
+ * `method`: "Service/Method", or "Method" of the main service. `comments`: whether each field has its id,
+ * requiredness and type as a `//` comment, which is for people: JSON has no comments.
+ * Returns an owned message in `KRPC_ENCODING_JSON` (with comments `KRPC_ENCODING_RAW`), or NULL and an
+ * error.
+ *
+ * Thread: any thread. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_message *krpc_idl_template(const krpc_idl *idl,
+                                krpc_str method,
+                                bool comments,
+                                krpc_error **error);
+
+/**
+ * Frees an IDL, and with it the texts that are borrowed from it. NULL is fine.
+ *
+ * Thread: any thread, once. Errors: none. Since: 0.1.
+ */
+void krpc_idl_free(krpc_idl *idl);
+
+/* ---- JSON: messages from it and to it, by a shape ---------------------------------------- */
+
+/**
+ * Makes the message of a shape from JSON.
+ *
+ * `json`: UTF-8, borrowed for the call. Of a request: the value of the only argument, or an object with a
+ * member for each; of a result: the return value, `null` for void. `options`: NULL for the defaults.
+ * Returns an owned message in Thrift Binary, or NULL and an error with the place, e.g. "$.items[3].name:
+ * expected a string, found a number (line 1, column 17, byte 16)".
+ *
+ * Thread: any thread. Errors: INVALID_ARGUMENT, MALFORMED, TYPE_MISMATCH, MISSING_FIELD, UNKNOWN_FIELD,
+ * CODEC_LIMIT, UNSUPPORTED. Since: 0.1.
+ */
+krpc_message *krpc_message_from_json(krpc_str json,
+                                     const krpc_shape *shape,
+                                     const krpc_json_options *options,
+                                     krpc_error **error);
+
+/**
+ * Writes the message of a shape as JSON, the one that `krpc_message_from_json` takes.
+ *
+ * `message`: in Thrift Binary, e.g. from `krpc_reply_message`. `options`: NULL for the defaults.
+ * Returns an owned message in `KRPC_ENCODING_JSON`, of one segment; or NULL and an error with the place.
+ *
+ * Thread: any thread. Errors: INVALID_ARGUMENT, MALFORMED, TYPE_MISMATCH, MISSING_FIELD, UNKNOWN_FIELD,
+ * CODEC_LIMIT, UNSUPPORTED, DECLARED_EXCEPTION if it is an exception instead of a result. Since: 0.1.
+ */
+krpc_message *krpc_message_to_json(const krpc_message *message,
+                                   const krpc_shape *shape,
+                                   const krpc_json_options *options,
+                                   krpc_error **error);
 
 /* ---- The process-wide log callback ------------------------------------------------------- */
 
@@ -1490,7 +2070,39 @@ krpc_method *krpc_client_method(const krpc_client *client,
                                 krpc_error **error);
 
 /**
- * Frees a method. NULL is fine.
+ * Prepares a method of an IDL: whether it is oneway is known from there, and `krpc_method_request_shape`
+ * and `krpc_method_result_shape` make JSON and readers of its messages.
+ *
+ * `client`: the client that will call it. `idl`: what is needed of it is kept. `name`: "Service/Method", or
+ * "Method" of the main service; borrowed for the call. `flags`: 0.
+ * Returns an owned method, or NULL and an error; a name that the IDL does not know is INVALID_ARGUMENT, and
+ * the text says what may have been meant. It may outlive client and IDL.
+ *
+ * Thread: any thread. Errors: INVALID_ARGUMENT, UNSUPPORTED for a streaming method. Since: 0.1.
+ */
+krpc_method *krpc_client_method_from_idl(const krpc_client *client,
+                                         const krpc_idl *idl,
+                                         krpc_str name,
+                                         uint32_t flags,
+                                         krpc_error **error);
+
+/**
+ * The shape of the method's requests. Borrowed from `method`; NULL if it was not made from an IDL.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+const krpc_shape *krpc_method_request_shape(const krpc_method *method);
+
+/**
+ * The shape of the method's results. Borrowed from `method`; NULL if it was not made from an IDL, or is
+ * oneway.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+const krpc_shape *krpc_method_result_shape(const krpc_method *method);
+
+/**
+ * Frees a method, and with it its shapes. NULL is fine.
  *
  * Thread: any thread, once, when no call uses it any more. Errors: none. Since: 0.1.
  */
@@ -1667,6 +2279,64 @@ krpc_reader *krpc_reader_new(const krpc_message *message,
                              krpc_error **error);
 
 /**
+ * A reader for messages of a shape. Fields can be looked for by name, in any order
+ * (`krpc_reader_find_name`). More is checked: each field that the IDL knows has the IDL's type, and structs
+ * that were opened have their required fields, at their end. Unknown fields are read as without a shape.
+ *
+ * A request whose only argument is a struct is opened inside of that, a result inside of the returned
+ * struct; where the value is no struct, it is due at once. Without arguments or with several, the arguments
+ * are the fields. `krpc_reader_end` ends what was opened here.
+ *
+ * ```c
+ * krpc_reader *r = krpc_reader_new_typed(krpc_reply_message(reply), krpc_method_result_shape(say), NULL);
+ * if (krpc_reader_find_name(r, KRPC_STR("text"), NULL))
+ *     krpc_reader_string(r, &text);
+ * krpc_status status = krpc_reader_end(r, &error);
+ * ```
+ * Returns an owned reader, or NULL and an error.
+ *
+ * Thread: any thread. Errors: INVALID_ARGUMENT, UNSUPPORTED if the message is not Thrift Binary,
+ * MISSING_FIELD without the argument or result, TYPE_MISMATCH, MALFORMED, CODEC_LIMIT. Since: 0.1.
+ */
+krpc_reader *krpc_reader_new_typed(const krpc_message *message,
+                                   const krpc_shape *shape,
+                                   krpc_error **error);
+
+/**
+ * Goes to the field of this name in the current struct, wherever it is. For readers with a shape.
+ *
+ * `name`: as in the IDL. `type` (optional): its `krpc_type`.
+ * Returns false, and sets 0, if the message does not have it, and if a step has failed. A name that the IDL
+ * does not have is a failure, whose text says what may have been meant. Takes time with the size of the
+ * struct; for many fields of a large one use `krpc_reader_field`.
+ *
+ * Thread: one at a time. Errors: as `krpc_reader_field`, INVALID_ARGUMENT; they stick. Since: 0.1.
+ */
+bool krpc_reader_find_name(krpc_reader *reader,
+                           krpc_str name,
+                           int32_t *type);
+
+/**
+ * The name of the current field. Borrowed from `reader`; empty without a shape, and if the IDL does not
+ * know the field.
+ *
+ * Thread: one at a time. Errors: none. Since: 0.1.
+ */
+krpc_str krpc_reader_field_name(const krpc_reader *reader);
+
+/**
+ * Reads an enum. For readers with a shape.
+ *
+ * `number` (optional). `name` (optional): that of the number in the IDL, borrowed from `reader`; empty if
+ * it has none.
+ *
+ * Thread: one at a time. Errors: INVALID_STATE, TYPE_MISMATCH, MALFORMED; they stick. Since: 0.1.
+ */
+krpc_status krpc_reader_enum(krpc_reader *reader,
+                             int32_t *number,
+                             krpc_str *name);
+
+/**
  * Goes on to the next field of the current struct.
  *
  * `id` and `type` (both optional): the field's id, and its `krpc_type`.
@@ -1840,7 +2510,7 @@ const krpc_error *krpc_reader_error(krpc_reader *reader);
  * The reader and its views stay.
  *
  * Thread: one at a time. Errors: the first failure of any step; INVALID_ARGUMENT, INVALID_STATE,
- * MALFORMED, CODEC_LIMIT. Since: 0.1.
+ * MALFORMED, CODEC_LIMIT; with a shape TYPE_MISMATCH, MISSING_FIELD. Since: 0.1.
  */
 krpc_status krpc_reader_end(krpc_reader *reader,
                             krpc_error **error);
@@ -1997,6 +2667,35 @@ bool krpc_request_is_stopping(const krpc_request *request);
 const krpc_message *krpc_request_message(const krpc_request *request);
 
 /**
+ * The shape of the arguments. Borrowed from `request`; NULL if its service was not made from an IDL.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+const krpc_shape *krpc_request_shape(const krpc_request *request);
+
+/**
+ * The shape of the result. Borrowed from `request`; NULL if its service was not made from an IDL, or the
+ * method is oneway.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+const krpc_shape *krpc_request_result_shape(const krpc_request *request);
+
+/**
+ * The arguments as JSON: the value of the only one, or an object with a member for each.
+ *
+ * `options`: NULL for the defaults. Returns an owned message in `KRPC_ENCODING_JSON`, or NULL and an error
+ * with the place. If the arguments don't fit the IDL there is no need to answer: once the request is freed,
+ * its caller gets an application exception of type 7 with the error's text.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT, INVALID_STATE if the service was not made from an IDL;
+ * MALFORMED, TYPE_MISMATCH, MISSING_FIELD, UNKNOWN_FIELD, CODEC_LIMIT, UNSUPPORTED. Since: 0.1.
+ */
+krpc_message *krpc_request_to_json(krpc_request *request,
+                                   const krpc_json_options *options,
+                                   krpc_error **error);
+
+/**
  * The pairs that came with the call, of kinds UPSTREAM and PERSISTENT; NULL only if `request` is. Pass
  * them as they are to calls that the handler makes: what must travel on does. Borrowed from `request`.
  *
@@ -2026,6 +2725,35 @@ krpc_status krpc_request_set_backward(krpc_request *request,
 krpc_status krpc_request_reply(krpc_request *request,
                                const krpc_message *result,
                                krpc_error **error);
+
+/**
+ * Answers with a result in JSON. On an error that is not INVALID_STATE or GONE the request is still to be
+ * answered.
+ *
+ * `json`: the return value; `null` for void; UTF-8, borrowed for the call. `options`: NULL for the defaults.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT, INVALID_STATE (also if the service was not made from an
+ * IDL), GONE; MALFORMED, TYPE_MISMATCH, MISSING_FIELD, UNKNOWN_FIELD, CODEC_LIMIT, UNSUPPORTED. Since: 0.1.
+ */
+krpc_status krpc_request_reply_json(krpc_request *request,
+                                    krpc_str json,
+                                    const krpc_json_options *options,
+                                    krpc_error **error);
+
+/**
+ * Throws an exception declared in the IDL, in JSON. On an error that is not INVALID_STATE or GONE the
+ * request is still to be answered.
+ *
+ * `exception`: its name in `throws`, the name of its type, or its field id in digits. `json`: its value;
+ * UTF-8, borrowed for the call. `options`: NULL for the defaults.
+ *
+ * Thread: one at a time. Errors: as `krpc_request_reply_json`. Since: 0.1.
+ */
+krpc_status krpc_request_throw_json(krpc_request *request,
+                                    krpc_str exception,
+                                    krpc_str json,
+                                    const krpc_json_options *options,
+                                    krpc_error **error);
 
 /**
  * Answers many requests with their *result* structs, in one crossing.
@@ -2367,14 +3095,28 @@ void krpc_server_options_free(krpc_server_options *options);
 krpc_service *krpc_service_new(krpc_str name, krpc_error **error);
 
 /**
- * Adds a method. A name can be added once.
+ * A service of an IDL, without handlers. Its methods are those of the IDL, inherited ones too, and are
+ * oneway if the IDL says so; its requests have shapes, and can be read and answered in JSON.
+ *
+ * `idl`: what is needed of it is kept. `name`: empty for the main service; UTF-8, borrowed for the call.
+ * Returns an owned service, or NULL and an error, which says what name may have been meant.
+ *
+ * Thread: any thread. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_service *krpc_service_from_idl(const krpc_idl *idl,
+                                    krpc_str name,
+                                    krpc_error **error);
+
+/**
+ * Adds a method. A name can be added once; a service of an IDL takes the IDL's methods only.
  *
  * `name`: as in the IDL; UTF-8, copied. `flags`: 0, or `KRPC_METHOD_FLAG_ONEWAY` and
  * `KRPC_METHOD_FLAG_INLINE` in any combination. `handler`: called for each request with `user_data`.
  * `destroy` (optional): called once with `user_data` after the last call of the handler has returned,
  * also if this function fails.
  *
- * Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+ * Thread: one at a time. Errors: INVALID_ARGUMENT, UNSUPPORTED for a streaming method of an IDL.
+ * Since: 0.1.
  */
 krpc_status krpc_service_add_method(krpc_service *service,
                                     krpc_str name,
@@ -2385,13 +3127,42 @@ krpc_status krpc_service_add_method(krpc_service *service,
                                     krpc_error **error);
 
 /**
+ * Adds all methods of the IDL that were not added yet, except those that stream, with one handler; ask the
+ * request for its method. For a service made by `krpc_service_from_idl`.
+ *
+ * `flags`: 0 or `KRPC_METHOD_FLAG_INLINE`. `handler`, `user_data`, `destroy`: as in
+ * `krpc_service_add_method`; `destroy` is called once for all methods.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT, INVALID_STATE if the service has no IDL. Since: 0.1.
+ */
+krpc_status krpc_service_add_other_methods(krpc_service *service,
+                                           uint32_t flags,
+                                           krpc_handler_fn handler,
+                                           void *user_data,
+                                           krpc_destroy_fn destroy,
+                                           krpc_error **error);
+
+/**
+ * The same with a queue instead of a handler, as `krpc_service_add_queued_method`.
+ *
+ * `queue`: kept alive by the service. `tag`: the host's word for the methods, in their events.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT, INVALID_STATE if the service has no IDL. Since: 0.1.
+ */
+krpc_status krpc_service_add_other_queued_methods(krpc_service *service,
+                                                  const krpc_queue *queue,
+                                                  uint64_t tag,
+                                                  krpc_error **error);
+
+/**
  * Adds a method whose requests go to a queue, as `KRPC_EVENT_KIND_REQUEST`. What finds no room there is
  * answered "request over limit".
  *
  * `name`: as in the IDL; UTF-8, copied. `flags`: 0 or `KRPC_METHOD_FLAG_ONEWAY`. `queue`: kept alive by
  * the service. `tag`: the host's word for the method, in its events.
  *
- * Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+ * Thread: one at a time. Errors: INVALID_ARGUMENT, UNSUPPORTED for a streaming method of an IDL.
+ * Since: 0.1.
  */
 krpc_status krpc_service_add_queued_method(krpc_service *service,
                                            krpc_str name,
@@ -2407,6 +3178,34 @@ krpc_status krpc_service_add_queued_method(krpc_service *service,
  * Thread: any thread, once. Errors: none. Since: 0.1.
  */
 void krpc_service_free(krpc_service *service);
+
+/* ---- krpc_shape: what a message has to look like, by an IDL ------------------------------ */
+
+/**
+ * Number of fields. 0 if the value is no struct (a method's only argument may be text), or if `shape` is
+ * NULL.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+size_t krpc_shape_field_count(const krpc_shape *shape);
+
+/**
+ * What the IDL says of a field, 0 ≤ `index` < `krpc_shape_field_count`, in the order written.
+ *
+ * `info`: its `struct_size` must be set; the fields that it has room for are filled in.
+ *
+ * Thread: any thread. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_status krpc_shape_field_at(const krpc_shape *shape,
+                                size_t index,
+                                krpc_field_info *info);
+
+/**
+ * Frees a shape that you own. NULL is fine.
+ *
+ * Thread: any thread, once. Errors: none. Since: 0.1.
+ */
+void krpc_shape_free(krpc_shape *shape);
 
 /* ---- The status numbers of C, one for each row of the core's error table ----------------- */
 
@@ -2468,6 +3267,52 @@ bool krpc_has_feature(krpc_str name);
  * Thread: any thread. Errors: UNSUPPORTED. Since: 0.1.
  */
 krpc_writer *krpc_writer_new(int32_t encoding, krpc_error **error);
+
+/**
+ * A writer for messages of a shape. Fields can be announced by name (`krpc_writer_field_name`). More is
+ * checked: each field is in the IDL, has the IDL's type, and is written once; a struct ends with its
+ * required fields, a union with one field. Fields that are not optional are written with their default or
+ * zero if nothing else is, as in JSON; required ones only if they have a default.
+ *
+ * A request whose only argument is a struct begins inside of that, a result inside of the returned struct;
+ * where the value is no struct, it is due at once. Without arguments or with several, the arguments are the
+ * fields. `krpc_writer_finish` ends what was begun here.
+ *
+ * ```c
+ * krpc_writer *w = krpc_writer_new_typed(krpc_method_request_shape(say), NULL);
+ * krpc_writer_field_name(w, KRPC_STR("text"));
+ * krpc_writer_string(w, KRPC_STR("hi"));
+ * krpc_writer_field_name(w, KRPC_STR("marks"));
+ * krpc_writer_list(w, 0, 2);                               // elements as in the IDL
+ * krpc_writer_i32(w, 7);
+ * krpc_writer_i32(w, 8);
+ * krpc_message *request = krpc_writer_finish(w, &error);
+ * ```
+ * Returns an owned writer, or NULL and an error.
+ *
+ * Thread: any thread. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_writer *krpc_writer_new_typed(const krpc_shape *shape,
+                                   krpc_error **error);
+
+/**
+ * Announces a field of the current struct by its name in the IDL; its value, of the type in the IDL, must
+ * follow. For writers with a shape.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT, and the text says what name may have been meant;
+ * INVALID_STATE, UNSUPPORTED for a uuid; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_field_name(krpc_writer *writer,
+                                   krpc_str name);
+
+/**
+ * Writes an enum by the name of its value in the IDL. For writers with a shape.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT, INVALID_STATE, TYPE_MISMATCH also for a name that the
+ * enum does not have; they stick. Since: 0.1.
+ */
+krpc_status krpc_writer_enum(krpc_writer *writer,
+                             krpc_str name);
 
 /**
  * Announces a field of the current struct; its value must follow.
@@ -2545,7 +3390,7 @@ krpc_status krpc_writer_binary(krpc_writer *writer, krpc_bytes value);
 /**
  * Begins a list as a value: `count` elements of one type must follow.
  *
- * `element_type`: a `krpc_type`.
+ * `element_type`: a `krpc_type`; 0 in a writer with a shape: as in the IDL.
  *
  * Thread: one at a time. Errors: INVALID_ARGUMENT, INVALID_STATE, TYPE_MISMATCH,
  * CODEC_LIMIT, ENCODE_FAILED; they stick. Since: 0.1.
@@ -2555,7 +3400,7 @@ krpc_status krpc_writer_list(krpc_writer *writer, int32_t element_type, size_t c
 /**
  * Begins a set as a value: `count` elements of one type must follow. They are not compared.
  *
- * `element_type`: a `krpc_type`.
+ * `element_type`: a `krpc_type`; 0 in a writer with a shape: as in the IDL.
  *
  * Thread: one at a time. Errors: as `krpc_writer_list`; they stick. Since: 0.1.
  */
@@ -2565,7 +3410,7 @@ krpc_status krpc_writer_set(krpc_writer *writer, int32_t element_type, size_t co
  * Begins a map as a value: `count` pairs must follow, each a key and then its value. Keys are not
  * compared.
  *
- * `key_type` and `value_type`: a `krpc_type` each.
+ * `key_type` and `value_type`: a `krpc_type` each; 0 in a writer with a shape: as in the IDL.
  *
  * Thread: one at a time. Errors: as `krpc_writer_list`; they stick. Since: 0.1.
  */
@@ -2591,12 +3436,14 @@ krpc_status krpc_writer_struct_end(krpc_writer *writer);
 /**
  * Writes the struct that is in a message as a value, e.g. one that `krpc_reader_struct` gave.
  *
- * `message`: one struct in Thrift Binary, which is checked and copied.
+ * `message`: one struct in Thrift Binary, which is checked for being well-formed and copied. A shape does
+ * not look into it.
  *
  * Thread: one at a time. Errors: INVALID_ARGUMENT, INVALID_STATE, TYPE_MISMATCH,
  * UNSUPPORTED for other encodings, MALFORMED, CODEC_LIMIT, ENCODE_FAILED; they stick. Since: 0.1.
  */
-krpc_status krpc_writer_struct(krpc_writer *writer, const krpc_message *message);
+krpc_status krpc_writer_struct(krpc_writer *writer,
+                               const krpc_message *message);
 
 /**
  * `krpc_writer_field` and `krpc_writer_bool`.
@@ -2717,7 +3564,7 @@ krpc_status krpc_writer_status(const krpc_writer *writer);
  * what is still missing.
  *
  * Thread: one at a time, once. Errors: INVALID_ARGUMENT, INVALID_STATE, TYPE_MISMATCH, CODEC_LIMIT,
- * ENCODE_FAILED. Since: 0.1.
+ * ENCODE_FAILED; with a shape UNKNOWN_FIELD, MISSING_FIELD. Since: 0.1.
  */
 krpc_message *krpc_writer_finish(krpc_writer *writer,
                                  krpc_error **error);
@@ -2776,6 +3623,12 @@ static inline krpc_bytes krpc_view(const void *ptr, size_t len)
 /** Initialiser of a `krpc_completion`: its size, and the default in every field. */
 #define KRPC_COMPLETION_INIT {sizeof(krpc_completion), NULL, NULL, NULL, NULL, 0}
 
+/** Initialiser of a `krpc_json_options`: its size, and the default in every field. */
+#define KRPC_JSON_OPTIONS_INIT {sizeof(krpc_json_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+
+/** Initialiser of a `krpc_method_info`: its size, and the default in every field. */
+#define KRPC_METHOD_INFO_INIT {sizeof(krpc_method_info), {NULL, 0}, {NULL, 0}, {NULL, 0}, {NULL, 0}, 0, 0, 0, 0}
+
 /** Initialiser of a `krpc_queue_stats`: its size, and the default in every field. */
 #define KRPC_QUEUE_STATS_INIT {sizeof(krpc_queue_stats), 0, 0, 0, 0, 0, 0}
 
@@ -2787,5 +3640,8 @@ static inline krpc_bytes krpc_view(const void *ptr, size_t len)
 
 /** Initialiser of a `krpc_stopped`: its size, and the default in every field. */
 #define KRPC_STOPPED_INIT {sizeof(krpc_stopped), 0, 0}
+
+/** Initialiser of a `krpc_field_info`: its size, and the default in every field. */
+#define KRPC_FIELD_INFO_INIT {sizeof(krpc_field_info), {NULL, 0}, {NULL, 0}, {NULL, 0}, 0, 0, 0, 0}
 
 #endif  /* KRPC_H */

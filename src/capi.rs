@@ -17,6 +17,8 @@ pub mod error;
 pub mod foreign;
 mod guard;
 mod handle;
+pub mod idl;
+pub mod json;
 pub mod log;
 pub mod message;
 pub mod metainfo;
@@ -32,6 +34,7 @@ pub mod runtime;
 pub mod server;
 pub mod server_options;
 pub mod service;
+pub mod shape;
 pub mod status;
 #[cfg(feature = "test-hooks")]
 mod test_hooks;

@@ -46,6 +46,8 @@ static struct {
     atomic_ulong calls;
     atomic_ulong callbacks;
     atomic_long progress;
+    atomic_int inside; /* callbacks that use what is shared */
+    atomic_bool is_closing;
 } shared;
 
 #define BROKEN(...) broken(__LINE__, __VA_ARGS__)
@@ -100,7 +102,8 @@ static int64_t some_time(gen *g)
 static krpc_str some_text(gen *g)
 {
     static const char *const texts[] = {"Fuzz/call", "Fuzz/inline", "Fuzz/queued", "Fuzz/oneway", "call", "queued",
-                                        "Fuzz", "k", "127.0.0.1:0", "127.0.0.1:1", "x/y/z", "", "\xff\xfe", "ttheader"};
+                                        "Fuzz", "k", "127.0.0.1:0", "127.0.0.1:1", "x/y/z", "", "\xff\xfe", "ttheader", "Item", "text",
+                                        "items", "color", "RED", "wrong", "{}", "null", "{\"text\":\"hi\",\"items\":[{}]}"};
     if (one_in(g, 3))
         return krpc_cstr(shared.address);
     krpc_str text = krpc_cstr(texts[dice(g) % (sizeof texts / sizeof texts[0])]);
@@ -323,11 +326,13 @@ static void some_steps_inside(void *user_data)
     gen *outside = current;
     if (outside != NULL && outside->depth > 2)
         return;
+    atomic_fetch_add(&shared.inside, 1);
     inside.depth = outside != NULL ? outside->depth + 1 : 1;
     current = &inside;
-    for (uint32_t left = one_in(&inside, 4) ? 3 : 0; left > 0; left--)
+    for (uint32_t left = one_in(&inside, 4) ? 3 : 0; left > 0 && !atomic_load(&shared.is_closing); left--)
         step(&inside);
     free_all(&inside);
+    atomic_fetch_sub(&shared.inside, 1);
     current = outside;
 }
 
@@ -569,6 +574,38 @@ static void call_krpc_message_wrap(gen *g)
     keep(g, T_krpc_message, made);
 }
 
+static const char IDL[] = "enum Color { RED = 1 } exception Wrong { 1: string text }\n"
+                          "struct Item { 1: string text, 2: list<Item> items, 3: Color color = 1 }\n"
+                          "service Fuzz { Item call(1: Item item) throws (1: Wrong wrong), string inline(1: string text)\n"
+                          "  i64 queued(1: i64 left, 2: required i64 right), oneway void oneway(1: string text) }\n";
+
+static void call_krpc_idl_parse_file(gen *g)
+{
+    krpc_str directories[BATCH];
+    for (int i = 0; i < BATCH; i++)
+        directories[i] = some_text(g);
+    krpc_error *error = NULL;
+    krpc_str path = one_in(g, 2) ? KRPC_STR("examples-c/chat.thrift") : some_text(g);
+    krpc_idl *made = krpc_idl_parse_file(path, one_in(g, 8) ? NULL : directories, dice(g) % BATCH, &error);
+    judge_made(made != NULL, true, error);
+    keep(g, T_krpc_idl, made);
+}
+
+static void call_krpc_idl_parse_memory(gen *g)
+{
+    krpc_idl_file files[2];
+    for (int i = 0; i < 2; i++) {
+        files[i].name = some_text(g);
+        files[i].text = krpc_cstr(IDL);
+        files[i].text.len -= one_in(g, 2) ? 0 : dice(g) % (sizeof IDL - 1);
+    }
+    krpc_error *error = NULL;
+    krpc_str main_file = one_in(g, 2) ? files[0].name : some_text(g);
+    krpc_idl *made = krpc_idl_parse_memory(one_in(g, 8) ? NULL : files, dice(g) % 3, main_file, &error);
+    judge_made(made != NULL, true, error);
+    keep(g, T_krpc_idl, made);
+}
+
 static void call_krpc_log_set(gen *g)
 {
     judge(krpc_log_set(some_int32(g), one_in(g, 2) ? NULL : on_log, new_cell(), on_destroy, NULL));
@@ -634,7 +671,10 @@ static void open_shared(gen *g)
 {
     krpc_runtime *runtime = krpc_runtime_new(NULL, NULL);
     krpc_queue *queue = krpc_queue_new(64, NULL);
-    krpc_service *service = krpc_service_new(KRPC_STR("Fuzz"), NULL);
+    krpc_idl_file file = {KRPC_STR("fuzz.thrift"), krpc_cstr(IDL)};
+    krpc_idl *idl = krpc_idl_parse_memory(&file, 1, KRPC_STR(""), NULL);
+    krpc_service *service = one_in(g, 2) ? krpc_service_new(KRPC_STR("Fuzz"), NULL)
+                                         : krpc_service_from_idl(idl, KRPC_STR("Fuzz"), NULL);
     krpc_service_add_method(service, KRPC_STR("call"), 0, on_request, new_cell(), on_destroy, NULL);
     krpc_service_add_method(service, KRPC_STR("inline"), KRPC_METHOD_FLAG_INLINE, on_request, new_cell(), on_destroy, NULL);
     krpc_service_add_method(service, KRPC_STR("oneway"), KRPC_METHOD_FLAG_ONEWAY, on_request, new_cell(), on_destroy, NULL);
@@ -663,7 +703,11 @@ static void open_shared(gen *g)
     shared.handles[T_krpc_queue] = queue;
     shared.handles[T_krpc_server] = server;
     shared.handles[T_krpc_client] = client;
-    shared.handles[T_krpc_method] = krpc_client_method(client, krpc_cstr(methods[dice(g) % 3]), 0, NULL);
+    krpc_str method = krpc_cstr(methods[dice(g) % 3]);
+    shared.handles[T_krpc_idl] = idl;
+    shared.handles[T_krpc_shape] = krpc_idl_request(idl, method, NULL);
+    shared.handles[T_krpc_method] = one_in(g, 2) ? krpc_client_method(client, method, 0, NULL)
+                                                 : krpc_client_method_from_idl(client, idl, method, 0, NULL);
     shared.handles[T_krpc_context] = krpc_context_new(NULL, 0, NULL, NULL);
     shared.handles[T_krpc_message] = krpc_message_copy(KRPC_ENCODING_THRIFT_BINARY, KRPC_BYTES("\0", 1), NULL);
     shared.handles[T_krpc_metainfo] = krpc_metainfo_new();
@@ -673,6 +717,10 @@ static void open_shared(gen *g)
 
 static void close_shared(gen *g)
 {
+    /* What other threads still use must not be freed. */
+    atomic_store(&shared.is_closing, true);
+    while (atomic_load(&shared.inside) > 0)
+        usleep(100);
     for (unsigned left = TYPES, at = dice(g); left > 0; left--, at++) {
         int type = (int)(at % TYPES);
         void *handle = shared.handles[type];
@@ -693,7 +741,7 @@ static void settle(void)
         nanosleep(&pause, NULL);
         atomic_fetch_add(&shared.progress, tries > 0);
         if (tries == 0) {
-            krpc_bytes report = krpc_message_bytes(krpc_report(KRPC_REPORT_FORMAT_TEXT, NULL));
+            krpc_bytes report = krpc_message_bytes(krpc_runtime_report(KRPC_REPORT_FORMAT_TEXT, NULL));
             fprintf(stderr, "%.*s\n", (int)report.len, (const char *)report.ptr);
             BROKEN("something is left", (long)krpc_live_handles());
         }
@@ -703,6 +751,7 @@ static void settle(void)
 static void run_episode(uint64_t seed)
 {
     shared.seed = seed;
+    atomic_store(&shared.is_closing, false);
     gen main_gen;
     memset(&main_gen, 0, sizeof main_gen);
     main_gen.state = seed * 31 + 7;

@@ -14,7 +14,7 @@ import sys
 BY_HAND = {
     "krpc_queue_take", "krpc_event_release", "krpc_event_release_many", "krpc_client_start_many",
     "krpc_request_reply_many", "krpc_message_segments", "krpc_message_from_segments", "krpc_message_wrap",
-    "krpc_client_start", "krpc_log_set",
+    "krpc_client_start", "krpc_log_set", "krpc_idl_parse_file", "krpc_idl_parse_memory",
 }  # fmt: skip
 
 # They end something that others may be using; rarely aimed at what threads share.
@@ -22,7 +22,10 @@ CLOSERS = {
     "krpc_client_close", "krpc_queue_shutdown", "krpc_runtime_shutdown", "krpc_server_stop", "krpc_context_cancel",
 }  # fmt: skip
 
-SIZED = {"krpc_facts", "krpc_client_stats", "krpc_queue_stats", "krpc_stopped"}
+SIZED = {
+    "krpc_facts", "krpc_client_stats", "krpc_queue_stats", "krpc_stopped", "krpc_method_info", "krpc_field_info",
+    "krpc_json_options",
+}  # fmt: skip
 SCALARS = {
     "bool": "some_bool", "int8_t": "(int8_t)some_number", "int16_t": "(int16_t)some_number",
     "int32_t": "some_int32", "uint32_t": "some_uint32", "int64_t": "some_int64", "uint64_t": "(uint64_t)some_int64",

@@ -123,6 +123,8 @@ error_table! {
     MissingField = 804, "MISSING_FIELD", retryable: false;
     /// The IDL does not know a field, and the options refuse unknown ones.
     UnknownField = 805, "UNKNOWN_FIELD", retryable: false;
+    /// An IDL has errors; the text shows them with their places.
+    IdlInvalid = 806, "IDL_INVALID", retryable: false;
     /// A failure inside the library; please report it with its text.
     Internal = 901, "INTERNAL", retryable: false;
     /// The operating system refused a thread, descriptor or memory.

@@ -80,7 +80,7 @@ pub unsafe extern "C" fn krpc_client_build(
 
 /// Calls a method and waits for the end of the call.
 ///
-/// `method`: from `krpc_client_method`. `request`: the *args* struct, borrowed; NULL is an empty one.
+/// `method`: from `krpc_client_method` or `krpc_client_method_from_idl`. `request`: the *args* struct, borrowed; NULL is an empty one.
 /// `options`: NULL for the client's defaults. `reply` (optional): receives an owned reply on any
 /// outcome, NULL only if an argument is invalid. Returns how the call ended, as `krpc_reply_status`.
 ///
@@ -101,7 +101,7 @@ pub unsafe extern "C" fn krpc_client_call(
     put(reply, std::ptr::null_mut());
     guard(std::ptr::null_mut(), || {
         // SAFETY: the host vouches for handles and struct.
-        let ended = unsafe { call(client, handle::get(method, "method")?, request, options)? };
+        let ended = unsafe { call(client, &handle::get(method, "method")?.method, request, options)? };
         finish(ended, reply)
     })
 }

@@ -100,7 +100,8 @@ pub unsafe extern "C" fn krpc_client_start(
     let style = unsafe { Style::read(completion) };
     guard(error, || {
         // SAFETY: the host vouches for handles and struct.
-        let (client, method) = unsafe { (handle::get(client, "client")?, handle::get(method, "method")?) };
+        let (client, method) =
+            unsafe { (handle::get(client, "client")?, &handle::get(method, "method")?.method) };
         // SAFETY: as above.
         let (message, options) = unsafe { (request_of(request)?, options_of(options)?) };
         client.prepare()?;
@@ -162,7 +163,7 @@ pub unsafe extern "C" fn krpc_client_start_many(
 unsafe fn prepare<'a>(call: &krpc_call) -> Result<(&'a Method, Message, u64)> {
     // SAFETY: the host vouches for the handles.
     let (method, message) = unsafe { (handle::get(call.method, "calls.method")?, request_of(call.request)?) };
-    Ok((method, message, call.tag))
+    Ok((&method.method, message, call.tag))
 }
 
 /// Starts calls up to the first that the queue refuses; returns how many, and why not all.

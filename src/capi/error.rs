@@ -1,9 +1,11 @@
 //! `krpc_error`: a failure with all that is known about it. Views live as long as the error.
 
 use crate::base::{Code, Error, Message, Phase};
-use crate::capi::guard::{guard_or, put};
+use crate::capi::guard::{guard_new, guard_or, put};
 use crate::capi::handle::{self, Opaque, Slot};
+use crate::capi::json::{give_json, json_options, krpc_json_options};
 use crate::capi::message::krpc_message;
+use crate::capi::method::krpc_method;
 use crate::capi::status::krpc_status;
 use crate::capi::types::krpc_str;
 use crate::observe::handles::Kind;
@@ -232,6 +234,37 @@ pub unsafe extern "C" fn krpc_error_declared_exception(
         put(field_id, declared.map_or(0, |(field, _)| *field));
         put(exception, declared.map_or(std::ptr::null(), |(_, message)| message.as_handle()));
         declared.is_some()
+    })
+}
+
+/// The exception declared in the IDL that the peer threw, as JSON.
+///
+/// `method`: what was called, made from an IDL. `options`: NULL for the defaults. `name` (optional): its
+/// name in the method's `throws`, borrowed from `method`; empty on failure. `failure`: as in any function.
+/// Returns an owned message in `KRPC_ENCODING_JSON`, or NULL and a failure.
+///
+/// Thread: any thread. Errors: INVALID_ARGUMENT, also if `error` is no declared exception; INVALID_STATE if
+/// `method` was not made from an IDL; UNKNOWN_FIELD if it does not throw this; MALFORMED, TYPE_MISMATCH,
+/// MISSING_FIELD, CODEC_LIMIT, UNSUPPORTED. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_error_exception_to_json(
+    error: *const krpc_error,
+    method: *const krpc_method,
+    options: *const krpc_json_options,
+    name: *mut krpc_str,
+    failure: *mut *mut krpc_error,
+) -> *mut krpc_message {
+    put(name, krpc_str::EMPTY);
+    guard_new(failure, || {
+        // SAFETY: the host vouches for handles and struct.
+        let (error, method, options) =
+            unsafe { (handle::get(error, "error")?, handle::get(method, "method")?, json_options(options)?) };
+        let declared = error.error.declared_exception();
+        let (field, exception) =
+            declared.ok_or_else(|| Error::invalid_argument("error", "is not a declared exception"))?;
+        let (known, json) = method.shape()?.exception_to_json(field, exception, &options)?;
+        put(name, krpc_str::of(known.as_bytes()));
+        Ok(give_json(json))
     })
 }
 

@@ -5,6 +5,7 @@ use crate::capi::error::{Failure, krpc_error};
 use crate::capi::guard::{guard, guard_new, guard_or, put};
 use crate::capi::handle::{self, Opaque, Slot};
 use crate::capi::message::krpc_message;
+use crate::capi::shape::krpc_shape;
 use crate::capi::status::krpc_status;
 use crate::capi::types::{krpc_bytes, krpc_str};
 use crate::codec::Cursor;
@@ -69,6 +70,96 @@ pub unsafe extern "C" fn krpc_reader_new(
         // SAFETY: the host vouches for the handle.
         let message = unsafe { handle::get(message, "message")? };
         Ok(handle::give(Reader { cursor: Cursor::new(message)?, error: None }))
+    })
+}
+
+/// A reader for messages of a shape. Fields can be looked for by name, in any order
+/// (`krpc_reader_find_name`). More is checked: each field that the IDL knows has the IDL's type, and structs
+/// that were opened have their required fields, at their end. Unknown fields are read as without a shape.
+///
+/// A request whose only argument is a struct is opened inside of that, a result inside of the returned
+/// struct; where the value is no struct, it is due at once. Without arguments or with several, the arguments
+/// are the fields. `krpc_reader_end` ends what was opened here.
+///
+/// ```c
+/// krpc_reader *r = krpc_reader_new_typed(krpc_reply_message(reply), krpc_method_result_shape(say), NULL);
+/// if (krpc_reader_find_name(r, KRPC_STR("text"), NULL))
+///     krpc_reader_string(r, &text);
+/// krpc_status status = krpc_reader_end(r, &error);
+/// ```
+/// Returns an owned reader, or NULL and an error.
+///
+/// Thread: any thread. Errors: INVALID_ARGUMENT, UNSUPPORTED if the message is not Thrift Binary,
+/// MISSING_FIELD without the argument or result, TYPE_MISMATCH, MALFORMED, CODEC_LIMIT. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_reader_new_typed(
+    message: *const krpc_message,
+    shape: *const krpc_shape,
+    error: *mut *mut krpc_error,
+) -> *mut krpc_reader {
+    guard_new(error, || {
+        // SAFETY: the host vouches for the handles.
+        let (message, shape) = unsafe { (handle::get(message, "message")?, handle::get(shape, "shape")?) };
+        Ok(handle::give(Reader { cursor: Cursor::typed(message, shape)?, error: None }))
+    })
+}
+
+/// Goes to the field of this name in the current struct, wherever it is. For readers with a shape.
+///
+/// `name`: as in the IDL. `type` (optional): its `krpc_type`.
+/// Returns false, and sets 0, if the message does not have it, and if a step has failed. A name that the IDL
+/// does not have is a failure, whose text says what may have been meant. Takes time with the size of the
+/// struct; for many fields of a large one use `krpc_reader_field`.
+///
+/// Thread: one at a time. Errors: as `krpc_reader_field`, INVALID_ARGUMENT; they stick. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_reader_find_name(
+    reader: *mut krpc_reader,
+    name: krpc_str,
+    r#type: *mut i32,
+) -> bool {
+    // SAFETY: the host vouches for handle and view.
+    let find = || unsafe { step(reader, |c| c.attempt(|c| c.find_named(name.text("name")?))) };
+    let ttype = guard_or(None, || find().ok().flatten());
+    put(r#type, ttype.map_or(0, |ttype| ttype as i32));
+    ttype.is_some()
+}
+
+/// The name of the current field. Borrowed from `reader`; empty without a shape, and if the IDL does not
+/// know the field.
+///
+/// Thread: one at a time. Errors: none. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_reader_field_name(reader: *const krpc_reader) -> krpc_str {
+    guard_or(krpc_str::EMPTY, || {
+        // SAFETY: the host vouches for the handle.
+        let name =
+            unsafe { handle::get(reader, "reader") }.ok().and_then(|reader| reader.cursor.field_name());
+        name.map_or(krpc_str::EMPTY, |name| krpc_str::of(name.as_bytes()))
+    })
+}
+
+/// Reads an enum. For readers with a shape.
+///
+/// `number` (optional). `name` (optional): that of the number in the IDL, borrowed from `reader`; empty if
+/// it has none.
+///
+/// Thread: one at a time. Errors: INVALID_STATE, TYPE_MISMATCH, MALFORMED; they stick. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_reader_enum(
+    reader: *mut krpc_reader,
+    number: *mut i32,
+    name: *mut krpc_str,
+) -> krpc_status {
+    put(number, 0);
+    put(name, krpc_str::EMPTY);
+    guard(std::ptr::null_mut(), || {
+        // SAFETY: the host vouches for the handle.
+        let (found, known) = unsafe { step(reader, Cursor::enumeration)? };
+        put(number, found);
+        // The schema, which the reader keeps, has the name too.
+        put(name, known.map_or(krpc_str::EMPTY, |known| krpc_str::of(known.as_bytes())));
+        Ok(())
     })
 }
 
@@ -339,7 +430,7 @@ pub unsafe extern "C" fn krpc_reader_error(reader: *mut krpc_reader) -> *const k
 /// The reader and its views stay.
 ///
 /// Thread: one at a time. Errors: the first failure of any step; INVALID_ARGUMENT, INVALID_STATE,
-/// MALFORMED, CODEC_LIMIT. Since: 0.1.
+/// MALFORMED, CODEC_LIMIT; with a shape TYPE_MISMATCH, MISSING_FIELD. Since: 0.1.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn krpc_reader_end(
     reader: *mut krpc_reader,

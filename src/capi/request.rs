@@ -2,12 +2,16 @@
 
 use crate::base::{Biz, Error, Message, Metainfo, Result};
 use crate::capi::error::krpc_error;
-use crate::capi::guard::{guard, guard_or, put};
+use crate::capi::guard::{guard, guard_new, guard_or, put};
 use crate::capi::handle::{self, Opaque, Slot};
+use crate::capi::json::{give_json, json_options, krpc_json_options};
 use crate::capi::message::krpc_message;
 use crate::capi::metainfo::krpc_metainfo;
+use crate::capi::method::slots;
+use crate::capi::shape::krpc_shape;
 use crate::capi::status::krpc_status;
 use crate::capi::types::krpc_str;
+use crate::codec::Shape;
 use crate::observe::handles::Kind;
 use crate::rpc::server::Request;
 
@@ -30,6 +34,8 @@ pub(super) struct Asked {
     request: Request,
     message: Slot<Message>,
     metainfo: Slot<Metainfo>,
+    request_shape: Option<Slot<Shape>>,
+    result_shape: Option<Slot<Shape>>,
 }
 
 impl Asked {
@@ -42,7 +48,8 @@ impl From<Request> for Asked {
     fn from(request: Request) -> Asked {
         let message = Slot::borrowed::<krpc_message>(request.message().clone());
         let metainfo = Slot::borrowed::<krpc_metainfo>(request.metainfo().clone());
-        Asked { request, message, metainfo }
+        let (request_shape, result_shape) = slots(request.shape());
+        Asked { request, message, metainfo, request_shape, result_shape }
     }
 }
 
@@ -137,6 +144,52 @@ pub unsafe extern "C" fn krpc_request_message(request: *const krpc_request) -> *
     })
 }
 
+/// The shape of the arguments. Borrowed from `request`; NULL if its service was not made from an IDL.
+///
+/// Thread: any thread. Errors: none. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_request_shape(request: *const krpc_request) -> *const krpc_shape {
+    // SAFETY: the host vouches for the handle.
+    guard_or(std::ptr::null(), || match unsafe { asked(request) } {
+        Ok(Asked { request_shape: Some(shape), .. }) => shape.as_handle(),
+        _ => std::ptr::null(),
+    })
+}
+
+/// The shape of the result. Borrowed from `request`; NULL if its service was not made from an IDL, or the
+/// method is oneway.
+///
+/// Thread: any thread. Errors: none. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_request_result_shape(request: *const krpc_request) -> *const krpc_shape {
+    // SAFETY: the host vouches for the handle.
+    guard_or(std::ptr::null(), || match unsafe { asked(request) } {
+        Ok(Asked { result_shape: Some(shape), .. }) => shape.as_handle(),
+        _ => std::ptr::null(),
+    })
+}
+
+/// The arguments as JSON: the value of the only one, or an object with a member for each.
+///
+/// `options`: NULL for the defaults. Returns an owned message in `KRPC_ENCODING_JSON`, or NULL and an error
+/// with the place. If the arguments don't fit the IDL there is no need to answer: once the request is freed,
+/// its caller gets an application exception of type 7 with the error's text.
+///
+/// Thread: one at a time. Errors: INVALID_ARGUMENT, INVALID_STATE if the service was not made from an IDL;
+/// MALFORMED, TYPE_MISMATCH, MISSING_FIELD, UNKNOWN_FIELD, CODEC_LIMIT, UNSUPPORTED. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_request_to_json(
+    request: *mut krpc_request,
+    options: *const krpc_json_options,
+    error: *mut *mut krpc_error,
+) -> *mut krpc_message {
+    guard_new(error, || {
+        // SAFETY: the host vouches for struct and handle, and uses it from one thread at a time.
+        let (options, asked) = unsafe { (json_options(options)?, handle::get_mut(request, "request")?) };
+        asked.request.to_json(&options).map(give_json)
+    })
+}
+
 /// The pairs that came with the call, of kinds UPSTREAM and PERSISTENT; NULL only if `request` is. Pass
 /// them as they are to calls that the handler makes: what must travel on does. Borrowed from `request`.
 ///
@@ -188,6 +241,50 @@ pub unsafe extern "C" fn krpc_request_reply(
         true => request.reply(Message::empty_struct()),
         // SAFETY: the host vouches for the handle.
         false => request.reply(unsafe { handle::get(result, "result")? }.clone()),
+    })
+}
+
+/// Answers with a result in JSON. On an error that is not INVALID_STATE or GONE the request is still to be
+/// answered.
+///
+/// `json`: the return value; `null` for void; UTF-8, borrowed for the call. `options`: NULL for the defaults.
+///
+/// Thread: one at a time. Errors: INVALID_ARGUMENT, INVALID_STATE (also if the service was not made from an
+/// IDL), GONE; MALFORMED, TYPE_MISMATCH, MISSING_FIELD, UNKNOWN_FIELD, CODEC_LIMIT, UNSUPPORTED. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_request_reply_json(
+    request: *mut krpc_request,
+    json: krpc_str,
+    options: *const krpc_json_options,
+    error: *mut *mut krpc_error,
+) -> krpc_status {
+    answer(request, error, |request| {
+        // SAFETY: the host vouches for view and struct.
+        let (json, options) = unsafe { (json.bytes("json")?, json_options(options)?) };
+        request.reply_json(json, &options)
+    })
+}
+
+/// Throws an exception declared in the IDL, in JSON. On an error that is not INVALID_STATE or GONE the
+/// request is still to be answered.
+///
+/// `exception`: its name in `throws`, the name of its type, or its field id in digits. `json`: its value;
+/// UTF-8, borrowed for the call. `options`: NULL for the defaults.
+///
+/// Thread: one at a time. Errors: as `krpc_request_reply_json`. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_request_throw_json(
+    request: *mut krpc_request,
+    exception: krpc_str,
+    json: krpc_str,
+    options: *const krpc_json_options,
+    error: *mut *mut krpc_error,
+) -> krpc_status {
+    answer(request, error, |request| {
+        // SAFETY: the host vouches for views and struct.
+        let (exception, json, options) =
+            unsafe { (exception.text("exception")?, json.bytes("json")?, json_options(options)?) };
+        request.throw_json(exception, json, &options)
     })
 }
 

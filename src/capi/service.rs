@@ -8,6 +8,7 @@ use crate::capi::error::krpc_error;
 use crate::capi::foreign::{UserData, krpc_destroy_fn};
 use crate::capi::guard::{guard, guard_new, guard_or};
 use crate::capi::handle::{self, Opaque};
+use crate::capi::idl::krpc_idl;
 use crate::capi::queue::krpc_queue;
 use crate::capi::request::krpc_request;
 use crate::capi::status::krpc_status;
@@ -55,14 +56,35 @@ pub unsafe extern "C" fn krpc_service_new(name: krpc_str, error: *mut *mut krpc_
     })
 }
 
-/// Adds a method. A name can be added once.
+/// A service of an IDL, without handlers. Its methods are those of the IDL, inherited ones too, and are
+/// oneway if the IDL says so; its requests have shapes, and can be read and answered in JSON.
+///
+/// `idl`: what is needed of it is kept. `name`: empty for the main service; UTF-8, borrowed for the call.
+/// Returns an owned service, or NULL and an error, which says what name may have been meant.
+///
+/// Thread: any thread. Errors: INVALID_ARGUMENT. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_service_from_idl(
+    idl: *const krpc_idl,
+    name: krpc_str,
+    error: *mut *mut krpc_error,
+) -> *mut krpc_service {
+    guard_new(error, || {
+        // SAFETY: the host vouches for handle and view.
+        let (idl, name) = unsafe { (handle::get(idl, "idl")?, name.text("name")?) };
+        Service::from_schema(&idl.schema, name).map(handle::give)
+    })
+}
+
+/// Adds a method. A name can be added once; a service of an IDL takes the IDL's methods only.
 ///
 /// `name`: as in the IDL; UTF-8, copied. `flags`: 0, or `KRPC_METHOD_FLAG_ONEWAY` and
 /// `KRPC_METHOD_FLAG_INLINE` in any combination. `handler`: called for each request with `user_data`.
 /// `destroy` (optional): called once with `user_data` after the last call of the handler has returned,
 /// also if this function fails.
 ///
-/// Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+/// Thread: one at a time. Errors: INVALID_ARGUMENT, UNSUPPORTED for a streaming method of an IDL.
+/// Since: 0.1.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn krpc_service_add_method(
     service: *mut krpc_service,
@@ -82,13 +104,63 @@ pub unsafe extern "C" fn krpc_service_add_method(
     })
 }
 
+/// Adds all methods of the IDL that were not added yet, except those that stream, with one handler; ask the
+/// request for its method. For a service made by `krpc_service_from_idl`.
+///
+/// `flags`: 0 or `KRPC_METHOD_FLAG_INLINE`. `handler`, `user_data`, `destroy`: as in
+/// `krpc_service_add_method`; `destroy` is called once for all methods.
+///
+/// Thread: one at a time. Errors: INVALID_ARGUMENT, INVALID_STATE if the service has no IDL. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_service_add_other_methods(
+    service: *mut krpc_service,
+    flags: u32,
+    handler: krpc_handler_fn,
+    user_data: *mut c_void,
+    destroy: krpc_destroy_fn,
+    error: *mut *mut krpc_error,
+) -> krpc_status {
+    let user_data = UserData::new(user_data, destroy);
+    guard(error, || {
+        let handler: Arc<dyn Handler> = HostHandler::new(handler, user_data)?;
+        // SAFETY: the host vouches for the handle, and uses it from one thread at a time.
+        let service = unsafe { handle::get_mut(service, "service")? };
+        service.add_other_methods(method_options(flags)?, &handler)
+    })
+}
+
+/// The same with a queue instead of a handler, as `krpc_service_add_queued_method`.
+///
+/// `queue`: kept alive by the service. `tag`: the host's word for the methods, in their events.
+///
+/// Thread: one at a time. Errors: INVALID_ARGUMENT, INVALID_STATE if the service has no IDL. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_service_add_other_queued_methods(
+    service: *mut krpc_service,
+    queue: *const krpc_queue,
+    tag: u64,
+    error: *mut *mut krpc_error,
+) -> krpc_status {
+    guard(error, || {
+        // SAFETY: the host vouches for the handles, and uses the service from one thread at a time.
+        let service = unsafe { handle::get_mut(service, "service")? };
+        // SAFETY: as above.
+        let queue = Arc::clone(unsafe { handle::get(queue, "queue")? }.queue());
+        // Filling a queue does not block, so no other thread is needed.
+        let options = MethodOptions { inline: true, ..MethodOptions::default() };
+        let handler: Arc<dyn Handler> = Arc::new(QueueHandler::new(queue, tag));
+        service.add_other_methods(options, &handler)
+    })
+}
+
 /// Adds a method whose requests go to a queue, as `KRPC_EVENT_KIND_REQUEST`. What finds no room there is
 /// answered "request over limit".
 ///
 /// `name`: as in the IDL; UTF-8, copied. `flags`: 0 or `KRPC_METHOD_FLAG_ONEWAY`. `queue`: kept alive by
 /// the service. `tag`: the host's word for the method, in its events.
 ///
-/// Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+/// Thread: one at a time. Errors: INVALID_ARGUMENT, UNSUPPORTED for a streaming method of an IDL.
+/// Since: 0.1.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn krpc_service_add_queued_method(
     service: *mut krpc_service,

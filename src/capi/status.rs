@@ -86,6 +86,8 @@ pub enum krpc_status {
     KRPC_STATUS_MISSING_FIELD = 804,
     /// The IDL does not know a field, and the options refuse unknown ones.
     KRPC_STATUS_UNKNOWN_FIELD = 805,
+    /// An IDL has errors; the text shows them with their places.
+    KRPC_STATUS_IDL_INVALID = 806,
     /// A failure inside the library; please report it with its text.
     KRPC_STATUS_INTERNAL = 901,
     /// The operating system refused a thread, descriptor or memory.
@@ -132,6 +134,7 @@ impl From<Code> for krpc_status {
             Code::CodecLimit => krpc_status::KRPC_STATUS_CODEC_LIMIT,
             Code::MissingField => krpc_status::KRPC_STATUS_MISSING_FIELD,
             Code::UnknownField => krpc_status::KRPC_STATUS_UNKNOWN_FIELD,
+            Code::IdlInvalid => krpc_status::KRPC_STATUS_IDL_INVALID,
             Code::Internal => krpc_status::KRPC_STATUS_INTERNAL,
             Code::OutOfResources => krpc_status::KRPC_STATUS_OUT_OF_RESOURCES,
         }

@@ -14,6 +14,7 @@ const FEATURES: &[&str] = &[
     "framed",
     "buffered",
     "unix-sockets",
+    "fork",
     #[cfg(feature = "test-hooks")]
     "test-hooks",
 ];

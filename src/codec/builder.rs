@@ -12,7 +12,7 @@ use crate::wire::thrift::{BinaryReader, BinaryWriter, TType};
 #[derive(Debug)]
 pub struct Builder {
     out: BytesMut,
-    nesting: Nesting,
+    pub(super) nesting: Nesting,
     failed: Option<Error>,
 }
 
@@ -25,7 +25,11 @@ impl Default for Builder {
 impl Builder {
     /// A struct without fields so far.
     pub fn new() -> Builder {
-        Builder { out: BytesMut::new(), nesting: Nesting::new(), failed: None }
+        Builder::with(Nesting::new())
+    }
+
+    pub(super) fn with(nesting: Nesting) -> Builder {
+        Builder { out: BytesMut::new(), nesting, failed: None }
     }
 
     /// Runs some steps unless one has failed before; their failure sticks.
@@ -44,7 +48,7 @@ impl Builder {
     pub fn field(&mut self, id: i16, ttype: TType) -> Result<()> {
         self.attempt(|b| {
             value_type(ttype)?;
-            b.nesting.field(id, ttype)?;
+            b.nesting.field(id, ttype, true)?;
             b.write(3, |w| {
                 w.write_field_begin(ttype, id);
                 Ok(())
@@ -105,6 +109,7 @@ impl Builder {
     /// Begins a map; `count` pairs of key and value follow.
     pub fn map(&mut self, key: TType, value: TType, count: usize) -> Result<()> {
         self.attempt(|b| {
+            let (key, value) = (b.element(key, false)?, b.element(value, true)?);
             value_type(key)?;
             value_type(value)?;
             b.nesting.expect(TType::Map)?;
@@ -117,13 +122,14 @@ impl Builder {
     pub fn struct_begin(&mut self) -> Result<()> {
         self.attempt(|b| {
             b.nesting.expect(TType::Struct)?;
-            b.nesting.open_struct()
+            b.nesting.open_struct(0)
         })
     }
 
     /// Ends the struct that was begun last.
     pub fn struct_end(&mut self) -> Result<()> {
         self.attempt(|b| {
+            b.complete()?;
             b.nesting.close_struct()?;
             b.write_stop()
         })
@@ -151,7 +157,11 @@ impl Builder {
     /// Ends the outermost struct.
     pub fn finish(mut self) -> Result<Message> {
         self.attempt(|b| {
+            if b.nesting.unwrap() {
+                b.struct_end()?;
+            }
             b.nesting.expect_outermost()?;
+            b.complete()?;
             b.write_stop()
         })?;
         Ok(Message::new(Encoding::THRIFT_BINARY, self.out.freeze()))
@@ -160,6 +170,16 @@ impl Builder {
     /// The failure that sticks, if any.
     pub fn failure(&self) -> Option<&Error> {
         self.failed.as_ref()
+    }
+
+    /// A field that was announced, with its header.
+    pub(super) fn encoded_field(&mut self, bytes: &[u8]) -> Result<()> {
+        self.write(bytes.len(), |w| {
+            w.write_encoded(bytes);
+            Ok(())
+        })?;
+        self.nesting.advance();
+        Ok(())
     }
 
     fn scalar(&mut self, ttype: TType, size: usize, write: impl FnOnce(&mut BinaryWriter<'_>)) -> Result<()> {
@@ -176,6 +196,7 @@ impl Builder {
 
     fn list_or_set(&mut self, ttype: TType, element: TType, count: usize) -> Result<()> {
         self.attempt(|b| {
+            let element = b.element(element, false)?;
             value_type(element)?;
             b.nesting.expect(ttype)?;
             b.write(5, |w| w.write_list_begin(element, count))?;

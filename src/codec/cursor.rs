@@ -16,16 +16,20 @@ use crate::wire::thrift::{BinaryReader, TType};
 #[derive(Debug)]
 pub struct Cursor {
     bytes: Bytes,
-    position: usize,
-    nesting: Nesting,
+    pub(super) position: usize,
+    pub(super) nesting: Nesting,
     failed: Option<Error>,
 }
 
 impl Cursor {
     /// At the start of a message's struct. A message of several segments is joined, by one copy.
     pub fn new(message: &Message) -> Result<Cursor> {
+        Cursor::with(message, Nesting::new())
+    }
+
+    pub(super) fn with(message: &Message, nesting: Nesting) -> Result<Cursor> {
         thrift_binary(message)?;
-        Ok(Cursor { bytes: message.bytes(), position: 0, nesting: Nesting::new(), failed: None })
+        Ok(Cursor { bytes: message.bytes(), position: 0, nesting, failed: None })
     }
 
     /// Runs some steps unless one has failed before; their failure sticks.
@@ -52,7 +56,7 @@ impl Cursor {
             }
             match c.read(|reader| reader.read_field_begin())? {
                 Some((ttype, id)) => {
-                    c.nesting.field(id, ttype)?;
+                    c.step(|nesting| nesting.field(id, ttype, false))?;
                     Ok(Some((id, ttype)))
                 }
                 None => Ok(None),
@@ -132,7 +136,8 @@ impl Cursor {
     pub fn struct_begin(&mut self) -> Result<()> {
         self.attempt(|c| {
             c.expect(TType::Struct)?;
-            c.step(Nesting::open_struct)
+            let start = c.position;
+            c.step(|nesting| nesting.open_struct(start))
         })
     }
 
@@ -140,7 +145,7 @@ impl Cursor {
     pub fn struct_end(&mut self) -> Result<()> {
         self.attempt(|c| {
             c.skip_fields()?;
-            c.step(Nesting::close_struct)?;
+            c.step(|nesting| nesting.expect_complete(false).and_then(|()| nesting.close_struct()))?;
             c.position += 1;
             Ok(())
         })
@@ -158,7 +163,7 @@ impl Cursor {
     /// Skips the value that is due, whatever its type; tells where it was.
     pub fn skip(&mut self) -> Result<Range<usize>> {
         self.attempt(|c| {
-            let ttype = c.nesting.due().map_err(|error| c.locate(error))?;
+            let ttype = c.nesting.due().map_err(|error| c.locate(error))?.ttype;
             let start = c.position;
             c.read(|reader| reader.skip(ttype))?;
             c.nesting.advance();
@@ -169,8 +174,11 @@ impl Cursor {
     /// Skips what was not read of the outermost struct, and checks that nothing comes after it.
     pub fn end(&mut self) -> Result<()> {
         self.attempt(|c| {
+            if c.nesting.unwrap() {
+                c.struct_end()?;
+            }
             c.skip_fields()?;
-            c.step(|nesting| nesting.expect_outermost())?;
+            c.step(|nesting| nesting.expect_outermost().and_then(|()| nesting.expect_complete(false)))?;
             match c.bytes.len().saturating_sub(c.position + 1) {
                 0 => Ok(()),
                 n => {
@@ -215,7 +223,7 @@ impl Cursor {
     }
 
     fn expect(&self, ttype: TType) -> Result<()> {
-        self.nesting.expect(ttype).map_err(|error| self.locate(error))
+        self.nesting.expect(ttype).map(drop).map_err(|error| self.locate(error))
     }
 
     fn step(&mut self, step: impl FnOnce(&mut Nesting) -> Result<()>) -> Result<()> {
@@ -238,7 +246,7 @@ impl Cursor {
     }
 
     #[cold]
-    fn locate(&self, error: Error) -> Error {
+    pub(super) fn locate(&self, error: Error) -> Error {
         Error::new(error.code(), format!("{} (byte {})", error.text(), self.position))
     }
 }

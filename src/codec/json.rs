@@ -36,7 +36,7 @@ mod keys;
 mod options;
 mod parse;
 mod print;
-mod seen;
+pub(super) mod seen;
 mod text;
 
 pub(crate) use absent::{write_absent, write_element_types};

@@ -3,29 +3,44 @@
 
 use std::fmt::Write as _;
 
+use super::typed::{Typed, Types};
 use crate::base::{Code, Error, Limits, Result};
+use crate::idl::schema::{Type, TypeId};
 use crate::wire::thrift::TType;
 
 /// The open structs and containers, outermost first. A container that has all its elements closes by
 /// itself, so whatever is open still takes something.
 #[derive(Clone, Debug)]
 pub(super) struct Nesting {
-    outer: Vec<Level>,
-    top: Level,
+    pub(super) outer: Vec<Level>,
+    pub(super) top: Level,
+    /// The IDL that names and types have to agree with, if there is one.
+    pub(super) types: Option<Types>,
+    /// The outermost struct is only around the value that the user deals with.
+    pub(super) wrapped: bool,
+    /// It is not for the user to end.
+    pub(super) held: bool,
 }
 
 #[derive(Clone, Debug)]
-enum Level {
+pub(super) enum Level {
     /// `due`: the type of the announced field, until its value has come.
-    Struct { field: Option<i16>, due: Option<TType> },
+    Struct { field: Option<i16>, due: Option<Due>, typed: Option<Box<Typed>> },
     /// A map counts keys and values, in turn; in a list or set the two types are the same.
-    Container { ttype: TType, key: TType, value: TType, done: u64, total: u64 },
+    Container { ttype: TType, key: Due, value: Due, done: u64, total: u64 },
+}
+
+/// The type that a value must have: on the wire, and in the IDL.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Due {
+    pub(super) ttype: TType,
+    pub(super) ty: Option<Type>,
 }
 
 impl Nesting {
     /// Inside the outermost struct.
     pub(super) fn new() -> Nesting {
-        Nesting { outer: Vec::new(), top: Level::STRUCT }
+        Nesting { outer: Vec::new(), top: Level::STRUCT, types: None, wrapped: false, held: false }
     }
 
     /// How many more structs and containers may be opened.
@@ -37,34 +52,40 @@ impl Nesting {
     /// The type of the announced field whose value has not come. Fails inside a container.
     pub(super) fn field_due(&self) -> Result<Option<TType>> {
         match &self.top {
-            Level::Struct { due, .. } => Ok(*due),
+            Level::Struct { due, .. } => Ok(due.map(|due| due.ttype)),
             Level::Container { .. } => Err(self.unfinished()),
         }
     }
 
-    /// Announces a field of the struct.
-    pub(super) fn field(&mut self, id: i16, ttype: TType) -> Result<()> {
+    /// A field of the struct begins. `writes`: whether it is being written, which an IDL checks harder.
+    pub(super) fn field(&mut self, id: i16, ttype: TType, writes: bool) -> Result<()> {
         if self.field_due()?.is_some() {
             return Err(self.unfinished());
         }
-        self.top = Level::Struct { field: Some(id), due: Some(ttype) };
+        if let Level::Struct { field, .. } = &mut self.top {
+            *field = Some(id);
+        }
+        let ty = if self.types.is_some() { self.known_field(id, ttype, writes)? } else { None };
+        if let Level::Struct { due, .. } = &mut self.top {
+            *due = Some(Due { ttype, ty });
+        }
         Ok(())
     }
 
     /// The type that the next value must have.
-    pub(super) fn due(&self) -> Result<TType> {
+    pub(super) fn due(&self) -> Result<Due> {
         match &self.top {
-            Level::Struct { due: Some(ttype), .. } => Ok(*ttype),
+            Level::Struct { due: Some(due), .. } => Ok(*due),
             Level::Struct { .. } => Err(self.wrong("no value is due: a field comes first")),
             Level::Container { key, value, done, .. } => Ok(if done % 2 == 0 { *key } else { *value }),
         }
     }
 
     /// Checks the type of the next value.
-    pub(super) fn expect(&self, ttype: TType) -> Result<()> {
+    pub(super) fn expect(&self, ttype: TType) -> Result<Due> {
         match self.due()? {
-            due if due == ttype => Ok(()),
-            due => Err(self.mismatch(due, ttype)),
+            due if due.ttype == ttype => Ok(due),
+            due => Err(self.mismatch(due.ttype, ttype)),
         }
     }
 
@@ -74,21 +95,51 @@ impl Nesting {
         self.close_full();
     }
 
-    /// The struct that was due begins.
-    pub(super) fn open_struct(&mut self) -> Result<()> {
-        self.open(Level::STRUCT)
+    /// The struct that was due begins, at a position of the reader's.
+    pub(super) fn open_struct(&mut self, start: usize) -> Result<()> {
+        let typed = match (self.due()?.ty, &self.types) {
+            (Some(Type::Struct(id)), Some(types)) => Some(types.of(id, start)),
+            _ => None,
+        };
+        self.open(Level::Struct { field: None, due: None, typed })
     }
 
     /// The list or set that was due begins.
     pub(super) fn open_list(&mut self, ttype: TType, element: TType, count: usize) -> Result<()> {
-        let total = count as u64;
-        self.open(Level::Container { ttype, key: element, value: element, done: 0, total })
+        let ty = match self.due()?.ty {
+            Some(Type::List(element) | Type::Set(element)) => Some(element),
+            _ => None,
+        };
+        let due = self.part("elements", ty, element, count)?;
+        self.open(Level::Container { ttype, key: due, value: due, done: 0, total: count as u64 })
     }
 
     /// The map that was due begins.
     pub(super) fn open_map(&mut self, key: TType, value: TType, count: usize) -> Result<()> {
+        let (key_type, value_type) = match self.due()?.ty {
+            Some(Type::Map(key, value)) => (Some(key), Some(value)),
+            _ => (None, None),
+        };
+        let key = self.part("keys", key_type, key, count)?;
+        let value = self.part("values", value_type, value, count)?;
         let total = (count as u64).saturating_mul(2);
         self.open(Level::Container { ttype: TType::Map, key, value, done: 0, total })
+    }
+
+    /// The type of what is in a container. That of an empty one means nothing.
+    fn part(&self, what: &str, ty: Option<TypeId>, ttype: TType, count: usize) -> Result<Due> {
+        let ty = match (ty, &self.types) {
+            (Some(id), Some(types)) => Some(types.schema.ty(id)),
+            _ => None,
+        };
+        match ty {
+            Some(ty) if count > 0 && ty.wire_type() != ttype as u8 => {
+                let text =
+                    format!("{}: its {what} are {} in the IDL, not {}", self.path(), ty.word(), ttype.name());
+                Err(Error::new(Code::TypeMismatch, text))
+            }
+            ty => Ok(Due { ttype, ty }),
+        }
     }
 
     /// The innermost struct ends; the outermost one does not.
@@ -96,7 +147,8 @@ impl Nesting {
         if self.field_due()?.is_some() {
             return Err(self.unfinished());
         }
-        match self.outer.pop() {
+        let ends = self.outer.len() > usize::from(self.held);
+        match self.outer.pop().filter(|_| ends) {
             Some(level) => {
                 self.top = level;
                 self.close_full();
@@ -114,15 +166,19 @@ impl Nesting {
         }
     }
 
-    /// Where the next value stands, e.g. `field 1[3].2`: fields by id, elements by index.
+    /// Where the next value stands, e.g. `field 1[3].2`: fields by id, elements by index; by name what an
+    /// IDL knows.
     pub(super) fn path(&self) -> String {
         let mut path = String::new();
-        for level in &self.outer {
-            level.describe(&mut path, 1);
+        for level in self.outer.iter().skip(usize::from(self.wrapped)) {
+            level.describe(self.types.as_ref(), &mut path, 1);
         }
-        self.top.describe(&mut path, 0);
+        if !(self.wrapped && self.outer.is_empty()) {
+            self.top.describe(self.types.as_ref(), &mut path, 0);
+        }
         match path.strip_prefix('.') {
             Some(path) => format!("field {path}"),
+            None if self.wrapped => format!("value{path}"),
             None => "outermost struct".to_owned(),
         }
     }
@@ -155,10 +211,10 @@ impl Nesting {
     }
 
     #[cold]
-    fn unfinished(&self) -> Error {
+    pub(super) fn unfinished(&self) -> Error {
         match &self.top {
             Level::Struct { due: Some(due), .. } => {
-                self.wrong(&format!("its value, of type {}, is missing", due.name()))
+                self.wrong(&format!("its value, of type {}, is missing", due.ttype.name()))
             }
             Level::Struct { .. } => self.wrong("its struct has not ended"),
             Level::Container { ttype: TType::Map, done, total, .. } => {
@@ -171,7 +227,7 @@ impl Nesting {
     }
 
     #[cold]
-    fn wrong(&self, what: &str) -> Error {
+    pub(super) fn wrong(&self, what: &str) -> Error {
         Error::new(Code::InvalidState, format!("{}: {what}", self.path()))
     }
 
@@ -183,12 +239,17 @@ impl Nesting {
 }
 
 impl Level {
-    const STRUCT: Level = Level::Struct { field: None, due: None };
+    const STRUCT: Level = Level::Struct { field: None, due: None, typed: None };
 
-    /// Adds `.id` or `[index]`; `counted` is 1 if the element meant is counted as done already.
-    fn describe(&self, path: &mut String, counted: u64) {
+    /// Adds `.field` or `[index]`; `counted` is 1 if the element meant is counted as done already.
+    fn describe(&self, types: Option<&Types>, path: &mut String, counted: u64) {
+        let name =
+            |typed: &Option<Box<Typed>>, id| Some(types?.field_name(typed.as_deref()?, id)?.to_owned());
         let _ = match self {
-            Level::Struct { field: Some(id), .. } => write!(path, ".{id}"),
+            Level::Struct { field: Some(id), typed, .. } => match name(typed, *id) {
+                Some(name) => write!(path, ".{name}"),
+                None => write!(path, ".{id}"),
+            },
             Level::Struct { field: None, .. } => Ok(()),
             Level::Container { ttype, done, .. } => match (ttype, done.saturating_sub(counted)) {
                 (TType::Map, at) if at % 2 == 0 => write!(path, "[{}].key", at / 2),

@@ -20,7 +20,7 @@ use crate::idl::Options;
 use crate::idl::diagnostic::{Diagnostic, Diagnostics};
 use crate::idl::loader::{ParsedFile, Program, prefix};
 use crate::idl::schema::{
-    Const, Enum, Method, Schema, SchemaFile, SchemaFileId, Service, Struct, Symbols, TypeId, Typedef,
+    Const, Enum, Method, Schema, SchemaFile, SchemaFileId, Service, Struct, Symbols, Texts, TypeId, Typedef,
     TypedefId,
 };
 use crate::idl::source::Span;
@@ -110,6 +110,7 @@ impl<'a> Resolver<'a> {
             methods: self.methods.into(),
             index,
             symbols,
+            texts: Texts::default(),
         })
     }
 

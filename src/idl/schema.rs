@@ -4,17 +4,20 @@
 //! small id; looking up a type, a field or a method allocates nothing.
 
 mod method;
+mod names;
 mod structure;
 mod symbol;
 mod table;
 mod types;
 
 pub use method::{Method, MethodError, Service, Streaming};
+pub use names::NameError;
 pub use structure::{Category, Field, Struct};
 pub use symbol::Symbol;
 pub use types::{Const, Enum, EnumValue, Type, TypeInfo, Typedef, Value};
 
 pub(crate) use method::Index;
+pub(crate) use names::Texts;
 pub(crate) use symbol::Symbols;
 pub(crate) use table::NameTable;
 
@@ -142,6 +145,7 @@ pub struct Schema {
     pub(crate) methods: Box<[Method]>,
     pub(crate) index: Index,
     pub(crate) symbols: Symbols,
+    pub(crate) texts: Texts,
 }
 
 /// An id belongs to the schema that gave it out. An id of another schema may panic or name something else.

@@ -43,6 +43,8 @@ kinds! {
     Op = "op",
     Queue = "queue",
     Decision = "decision",
+    Idl = "idl",
+    Shape = "shape",
 }
 
 struct Count {

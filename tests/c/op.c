@@ -183,6 +183,22 @@ static void the_end_of_its_runtime_ends_it(void)
     world_close(&all);
 }
 
+/* Who frees the last client after its last call has ended is the one that ends the threads, and waits. */
+static void no_thread_is_left_behind(void)
+{
+    AWAIT(threads_named("krpc-") == 0);
+    char nobody[32];
+    close(raw_listen(1, nobody));
+    for (int round = under_valgrind() ? 10 : 300; round > 0; round--) {
+        krpc_client *client = client_to(krpc_cstr(nobody));
+        krpc_method *method = krpc_client_method(client, KRPC_STR("Test/echo"), 0, NULL);
+        CHECK(op_end(start(client, method, "x", 0, NULL)) == KRPC_STATUS_CONNECT_FAILED);
+        krpc_method_free(method);
+        krpc_client_free(client);
+        CHECK(threads_named("krpc-") == 0);
+    }
+}
+
 static void *wait_for_it(void *op)
 {
     CHECK(krpc_op_wait((krpc_op *)op, BOUND_MS) == KRPC_OK);
@@ -389,6 +405,7 @@ int main(void)
     a_close_that_cuts_off_ends_them_all();
     a_close_that_waits_lets_them_end();
     the_end_of_its_runtime_ends_it();
+    no_thread_is_left_behind();
     many_may_wait();
     an_io_thread_starts_but_never_waits();
     each_ends_once_and_is_destroyed_once();

@@ -59,7 +59,7 @@ FUNCTIONS = {
     "krpc_status_name": (Str, c.c_int32),
     "krpc_has_feature": (c.c_bool, TEXT),
     "krpc_live_handles": (SIZE,),
-    "krpc_report": (POINTER, c.c_int32, POINTER),
+    "krpc_runtime_report": (POINTER, c.c_int32, POINTER),
     "krpc_message_copy": (POINTER, c.c_int32, Bytes, POINTER),
     "krpc_message_bytes": (Bytes, POINTER),
     "krpc_message_free": (None, POINTER),
@@ -476,7 +476,7 @@ def check_leaks(library, before: int) -> None:
     until = time.monotonic() + 10
     while time.monotonic() < until and (library.krpc_live_handles() or descriptors() > before):
         time.sleep(0.01)
-    report = library.krpc_report(1, None)
+    report = library.krpc_runtime_report(1, None)
     found = library.krpc_message_bytes(report)
     said = c.string_at(found.ptr, found.len).decode()
     library.krpc_message_free(report)

@@ -1,8 +1,8 @@
 //! Which fields of a struct have been met.
 
 /// A set of positions, without allocation for structs of at most 64 fields.
-#[derive(Debug)]
-pub(super) struct Seen {
+#[derive(Clone, Debug)]
+pub(in crate::codec) struct Seen {
     first: u64,
     more: Vec<u64>,
     count: usize,
@@ -11,14 +11,14 @@ pub(super) struct Seen {
 impl Seen {
     /// An empty set of positions below `fields`.
     #[inline]
-    pub(super) fn new(fields: usize) -> Seen {
+    pub(in crate::codec) fn new(fields: usize) -> Seen {
         let more = if fields > 64 { vec![0; (fields - 64).div_ceil(64)] } else { Vec::new() };
         Seen { first: 0, more, count: 0 }
     }
 
     /// Adds a position; false if it was there before.
     #[inline]
-    pub(super) fn insert(&mut self, position: usize) -> bool {
+    pub(in crate::codec) fn insert(&mut self, position: usize) -> bool {
         let word = match position.checked_sub(64) {
             None => &mut self.first,
             Some(behind) => match self.more.get_mut(behind / 64) {
@@ -35,7 +35,7 @@ impl Seen {
 
     /// Whether a position is in the set.
     #[inline]
-    pub(super) fn contains(&self, position: usize) -> bool {
+    pub(in crate::codec) fn contains(&self, position: usize) -> bool {
         let word = match position.checked_sub(64) {
             None => Some(&self.first),
             Some(behind) => self.more.get(behind / 64),
@@ -45,7 +45,7 @@ impl Seen {
 
     /// How many positions are in the set.
     #[inline]
-    pub(super) fn count(&self) -> usize {
+    pub(in crate::codec) fn count(&self) -> usize {
         self.count
     }
 }

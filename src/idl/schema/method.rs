@@ -183,6 +183,11 @@ impl Schema {
         service.methods.get(found).copied()
     }
 
+    /// The same, with the reason if there is none.
+    pub fn find_method_of(&self, service: ServiceId, method: &str) -> Result<MethodId, MethodError> {
+        self.method_of(service, method).ok_or_else(|| self.unknown_method(Some(service), method))
+    }
+
     /// The only argument of a method, which then is the whole request; `None` if it has none or several.
     pub fn only_argument(&self, method: &Method) -> Option<&Field> {
         match self.structure(method.arguments).fields() {
@@ -197,8 +202,7 @@ impl Schema {
         match path.rsplit_once('/') {
             Some((service, method)) => {
                 let found = self.service_named(service);
-                let id = found.ok_or_else(|| self.unknown_service(service))?;
-                self.method_of(id, method).ok_or_else(|| self.unknown_method(Some(id), method))
+                self.find_method_of(found.ok_or_else(|| self.unknown_service(service))?, method)
             }
             None => self.find_bare(path),
         }
@@ -218,7 +222,7 @@ impl Schema {
         }
     }
 
-    fn unknown_service(&self, service: &str) -> MethodError {
+    pub(super) fn unknown_service(&self, service: &str) -> MethodError {
         let names = self.index.services.iter().map(|id| &*self.service(*id).name);
         let similar = crate::idl::similar::nearest(service, names).map(str::to_owned);
         MethodError::UnknownService { service: service.to_owned(), similar }

@@ -6,12 +6,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::base::{Error, Result};
+use crate::codec::CallShape;
+use crate::idl::Schema;
 
 /// A method of a service. Cloning shares it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Method {
     names: Arc<Names>,
     oneway: bool,
+    shape: Option<CallShape>,
 }
 
 #[derive(PartialEq, Eq, Debug)]
@@ -37,7 +40,23 @@ impl Method {
             name: name.to_owned(),
             wire_name: Bytes::copy_from_slice(name.as_bytes()),
         };
-        Ok(Method { names: Arc::new(names), oneway: false })
+        Ok(Method { names: Arc::new(names), oneway: false, shape: None })
+    }
+
+    /// A method of an IDL, found as [`Schema::find_method`] does; oneway if the IDL says so. Streaming
+    /// methods are UNSUPPORTED.
+    pub fn from_schema(schema: &Arc<Schema>, path: &str) -> Result<Method> {
+        let shape = CallShape::find(schema, path)?;
+        shape.expect_unary()?;
+        let found = shape.method();
+        let main = schema.main_service().filter(|main| schema.method_of(*main, &found.name).is_some());
+        let service = match path.rsplit_once('/') {
+            Some((service, _)) => service,
+            None => &schema.service(main.unwrap_or(found.service)).name,
+        };
+        let method = Method::parse(&format!("{service}/{}", found.name))?;
+        let oneway = found.oneway;
+        Ok(Method { oneway, shape: Some(shape), ..method })
     }
 
     /// The same method as one that is never answered.
@@ -61,6 +80,11 @@ impl Method {
         self.oneway
     }
 
+    /// What the IDL says of its messages, if it was made from one.
+    pub fn shape(&self) -> Option<&CallShape> {
+        self.shape.as_ref()
+    }
+
     pub(super) fn wire_name(&self) -> &Bytes {
         &self.names.wire_name
     }
@@ -75,6 +99,7 @@ impl fmt::Display for Method {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::idl::{MemoryProvider, Options, compile};
 
     #[test]
     fn names_split_at_the_one_slash() {
@@ -84,5 +109,32 @@ mod tests {
         for text in ["", "/", "Chat/", "/Say", "a/b/c"] {
             assert!(Method::parse(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn an_idl_knows_service_and_oneway() {
+        let idl = "struct Text { 1: string text } service Base { oneway void Note(1: string text) }
+            service Chat extends Base {
+                string Say(1: string text)
+                Text Hear(1: Text text) (streaming.mode = 'server')
+            }";
+        let files = MemoryProvider::new().file("chat.thrift", idl);
+        let schema = compile("chat.thrift", &files, &Options::default()).into_schema().unwrap();
+        for (path, full, oneway) in [
+            ("Say", "Chat/Say", false),
+            ("Chat/Say", "Chat/Say", false),
+            ("Note", "Chat/Note", true),
+            ("Base/Note", "Base/Note", true),
+        ] {
+            let method = Method::from_schema(&schema, path).unwrap();
+            assert_eq!((method.to_string().as_str(), method.is_oneway()), (full, oneway));
+            assert!(method.shape().is_some());
+        }
+        let error = Method::from_schema(&schema, "Chat/Sya2").unwrap_err();
+        assert_eq!(error.text(), "method: missing method: Sya2 in service: Chat");
+        let error = Method::from_schema(&schema, "Chta/Say").unwrap_err();
+        assert_eq!(error.text(), "method: missing service: Chta");
+        let error = Method::from_schema(&schema, "Hear").unwrap_err();
+        assert_eq!(error.text(), "Hear is a streaming method (server)");
     }
 }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use crate::base::{Code, Error, Message, Metainfo, Result};
 use crate::io::client::{Driver, End, Exchange};
 use crate::io::clock;
-use crate::io::workers::{Job, Workers};
+use crate::io::workers::Job;
 use crate::op::operation::{Cause, Completer, Outcome};
 use crate::proto::pingpong::Request;
 use crate::rpc::Runtime;
@@ -60,7 +60,7 @@ impl Client {
 
     /// The threads for completion callbacks.
     pub fn callbacks(&self) -> Result<Callbacks> {
-        self.shard().map(|shard| Callbacks(Arc::clone(shard.runtime.callbacks())))
+        self.shard().map(|shard| Callbacks(Arc::clone(&shard.runtime)))
     }
 
     /// Starts calls, with one wake-up of the shard for all. Each ends exactly once.
@@ -78,13 +78,13 @@ impl Client {
     }
 }
 
-/// Runs completion callbacks, each exactly once, also while their runtime ends.
-pub struct Callbacks(Arc<Workers>);
+/// Runs completion callbacks, each exactly once. Keeps their runtime until then.
+pub struct Callbacks(Arc<Runtime>);
 
 impl Callbacks {
     /// Runs a callback soon; it may block.
     pub fn run(&self, callback: Job) {
-        if let Err(late) = self.0.submit(callback) {
+        if let Err(late) = self.0.callbacks().submit(callback) {
             late();
         }
     }
@@ -147,10 +147,10 @@ impl Exchange for Started {
             reused_connection: end.reused,
         };
         let reply = Reply::ended(end.outcome, &self.method, self.terms.timeout, end.peer, facts);
-        // First everything that the host may free once it hears of the end: else the last reference to the
-        // client, and with it to the runtime, could be dropped here, on a thread that cannot join itself.
-        let Started { client, message, metainfo, completer, _parent, .. } = *self;
-        drop((client, message, metainfo, _parent));
+        let Started { client, method, message, metainfo, completer, _parent: parent, .. } = *self;
+        // Given back before anybody hears of the end: a host that frees its client then, and its runtime, is
+        // the one that ends the threads and waits for them.
+        drop((client, method, message, metainfo, parent));
         completer.complete(reply);
     }
 }

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use crate::base::fault::{self, Point};
 use crate::base::log::{Level, Log};
 use crate::base::panic;
+use crate::codec::CallShape;
 use crate::io::runtime::Runtime;
 use crate::io::{Dispatch, Responder, clock};
 use crate::proto::pingpong::{Answer, Exception};
@@ -45,6 +46,7 @@ struct Target {
     handler: Arc<dyn Handler>,
     options: MethodOptions,
     service: Bytes,
+    shape: Option<CallShape>,
 }
 
 impl Dispatcher {
@@ -72,13 +74,14 @@ impl Dispatcher {
                 handler: Arc::clone(&entry.handler),
                 options: entry.options,
                 service: entry.service.clone(),
+                shape: entry.shape.clone(),
             }),
             Route::CatchAll(handler) => {
                 // Nothing is known about the method, so the message's own type decides.
                 let oneway = inbound.kind == MessageType::Oneway;
                 let options = MethodOptions { oneway, ..MethodOptions::default() };
                 let service = Bytes::copy_from_slice(named);
-                Ok(Target { handler: Arc::clone(handler), options, service })
+                Ok(Target { handler: Arc::clone(handler), options, service, shape: None })
             }
             Route::UnknownMethod => {
                 let [service, method] = lossy();
@@ -118,7 +121,8 @@ impl Dispatch for Dispatcher {
             Some(permit) => {
                 let admission = Admission { permit, log: self.log.clone() };
                 let follow = self.terms.follow_caller_timeout;
-                let request = Request::new(target.service.clone(), inbound, responder, oneway, admission);
+                let request = Request::new(target.service.clone(), inbound, responder, oneway, admission)
+                    .with_shape(target.shape.clone());
                 self.admit(target, if follow { request.with_caller_timeout() } else { request });
             }
             None if oneway => send(responder, Answer::Oneway),

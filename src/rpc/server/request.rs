@@ -8,6 +8,8 @@ use bytes::Bytes;
 
 use crate::base::log::{Level, Log};
 use crate::base::{Biz, Code, Encoding, Error, Message, Metainfo, MetainfoKind, Result};
+use crate::codec::CallShape;
+use crate::codec::json::JsonOptions;
 use crate::io::{Responder, clock};
 use crate::op::operation::Cause;
 use crate::proto::pingpong::{Answer, Exception, Reply};
@@ -32,6 +34,9 @@ pub struct Request {
     caller_timeout: Option<Duration>,
     deadline: Option<Instant>,
     context: OnceLock<Context>,
+    shape: Option<CallShape>,
+    /// Why the arguments could not be read, if they could not.
+    unreadable: Option<Error>,
     log: Log,
     // Counted as in flight until the request is gone.
     _permit: Permit,
@@ -81,6 +86,8 @@ impl Request {
             caller_timeout: header.and_then(caller_timeout),
             deadline: None,
             context: OnceLock::new(),
+            shape: None,
+            unreadable: None,
             method: inbound.name,
             body: Message::new(inbound.layout.payload.encoding(), inbound.body),
             backward: Metainfo::new(),
@@ -95,6 +102,11 @@ impl Request {
     /// Makes the caller's timeout the deadline of the request's context.
     pub(super) fn with_caller_timeout(mut self) -> Request {
         self.deadline = self.caller_timeout.and_then(|timeout| clock::now().checked_add(timeout));
+        self
+    }
+
+    pub(super) fn with_shape(mut self, shape: Option<CallShape>) -> Request {
+        self.shape = shape;
         self
     }
 
@@ -124,6 +136,45 @@ impl Request {
     /// The name that the caller gives itself, for logs; empty if it gives none. Carried by TTHeader only.
     pub fn caller(&self) -> &[u8] {
         &self.caller
+    }
+
+    /// What the IDL says of its messages, if its service was made from one.
+    pub fn shape(&self) -> Option<&CallShape> {
+        self.shape.as_ref()
+    }
+
+    /// The request as JSON. If it does not fit the IDL, that is also what the caller is told, should the
+    /// request be dropped without an answer.
+    pub fn to_json(&mut self, options: &JsonOptions) -> Result<Vec<u8>> {
+        let json = self.expect_shape()?.request().to_json(&self.body, options);
+        if let Err(error) = &json {
+            self.unreadable = Some(error.clone());
+        }
+        json
+    }
+
+    /// Answers with the result of this JSON. If the JSON does not fit the IDL, the request stays
+    /// unanswered.
+    pub fn reply_json(&mut self, json: &[u8], options: &JsonOptions) -> Result<()> {
+        let shape = self.expect_shape()?;
+        let result = match self.oneway {
+            true => Message::empty_struct(),
+            false => shape.result()?.from_json(json, options)?,
+        };
+        self.reply(result)
+    }
+
+    /// Throws an exception, given by its name in `throws`, its type or its field id. If that or the JSON
+    /// does not fit the IDL, the request stays unanswered.
+    pub fn throw_json(&mut self, exception: &str, json: &[u8], options: &JsonOptions) -> Result<()> {
+        let result = self.expect_shape()?.exception_from_json(exception, json, options)?;
+        self.reply(result)
+    }
+
+    fn expect_shape(&self) -> Result<&CallShape> {
+        self.shape
+            .as_ref()
+            .ok_or_else(|| Error::new(Code::InvalidState, "the request's service was not made from an IDL"))
     }
 
     /// The *args* struct.
@@ -251,14 +302,19 @@ impl Request {
     }
 
     /// What a caller is told whose request was dropped without an answer.
-    fn excuse(&self) -> String {
-        if !std::thread::panicking() {
-            return "biz error: handler gave no answer".to_owned();
+    fn excuse(&self) -> (i32, String) {
+        if let Some(error) = &self.unreadable {
+            return (ApplicationException::PROTOCOL_ERROR, error.text().to_owned());
         }
-        format!(
+        if !std::thread::panicking() {
+            let text = "biz error: handler gave no answer".to_owned();
+            return (ApplicationException::INTERNAL_ERROR, text);
+        }
+        let text = format!(
             "panic: [happened in biz handler, method={}, please check the panic at the server side]",
             self.full_name()
-        )
+        );
+        (ApplicationException::INTERNAL_ERROR, text)
     }
 
     fn full_name(&self) -> String {
@@ -278,8 +334,13 @@ fn caller_timeout(header: &Header) -> Option<Duration> {
 impl Drop for Request {
     fn drop(&mut self) {
         if self.responder.is_some() {
-            self.log.write(Level::Warn, "server", format_args!("{}: no answer was given", self.full_name()));
-            let _ = self.exception(ApplicationException::INTERNAL_ERROR, self.excuse().into());
+            let why = match self.unreadable {
+                Some(_) => "the arguments did not fit the IDL",
+                None => "no answer was given",
+            };
+            self.log.write(Level::Warn, "server", format_args!("{}: {why}", self.full_name()));
+            let (type_id, text) = self.excuse();
+            let _ = self.exception(type_id, text.into());
         }
     }
 }

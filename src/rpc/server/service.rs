@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::base::{Error, Result};
+use crate::base::{Code, Error, Result};
+use crate::codec::CallShape;
+use crate::idl::Schema;
+use crate::idl::schema::ServiceId;
 use crate::rpc::server::request::Request;
 
 /// Answers requests.
@@ -34,6 +37,7 @@ pub(super) struct MethodEntry {
     pub(super) handler: Arc<dyn Handler>,
     pub(super) options: MethodOptions,
     pub(super) service: Bytes,
+    pub(super) shape: Option<CallShape>,
 }
 
 /// A named service.
@@ -41,6 +45,7 @@ pub struct Service {
     pub(super) name: String,
     pub(super) methods: HashMap<Box<[u8]>, Arc<MethodEntry>>,
     pub(super) fallback: bool,
+    idl: Option<(Arc<Schema>, ServiceId)>,
 }
 
 impl Service {
@@ -50,7 +55,21 @@ impl Service {
         if name.is_empty() || name.contains('/') {
             return Err(Error::invalid_argument("name", "a service name is not empty and has no slash"));
         }
-        Ok(Service { name, methods: HashMap::new(), fallback: false })
+        Ok(Service { name, methods: HashMap::new(), fallback: false, idl: None })
+    }
+
+    /// A service of an IDL; an empty name means the IDL's main service. It takes the IDL's methods only,
+    /// which are oneway if the IDL says so, and whose requests know their shapes.
+    pub fn from_schema(schema: &Arc<Schema>, name: &str) -> Result<Service> {
+        let id = match name {
+            "" => schema.main_service().ok_or_else(|| {
+                Error::invalid_argument("name", "is empty, and the IDL's main file has no service")
+            })?,
+            name => schema.find_service(name).map_err(|error| Error::invalid_argument("name", error))?,
+        };
+        let mut service = Service::new(&*schema.service(id).name)?;
+        service.idl = Some((Arc::clone(schema), id));
+        Ok(service)
     }
 
     /// Adds a method. A name can be added once.
@@ -64,13 +83,44 @@ impl Service {
             return Err(Error::invalid_argument("name", "a method name is not empty"));
         }
         let service = Bytes::copy_from_slice(self.name.as_bytes());
-        let entry = MethodEntry { handler, options, service };
         if self.methods.contains_key(name.as_bytes()) {
             let why = format_args!("service {} has a method {name} already", self.name);
             return Err(Error::invalid_argument("name", why));
         }
+        let shape = self.shape_of(name)?;
+        let oneway = options.oneway || shape.as_ref().is_some_and(|shape| shape.method().oneway);
+        if let Some(shape) = shape.as_ref().filter(|shape| oneway && !shape.method().oneway) {
+            let why = format_args!("{} is not oneway in the IDL", shape.method().name);
+            return Err(Error::invalid_argument("flags", why));
+        }
+        let options = MethodOptions { oneway, ..options };
+        let entry = MethodEntry { handler, options, service, shape };
         self.methods.insert(name.as_bytes().into(), Arc::new(entry));
         Ok(())
+    }
+
+    /// Adds every method of the IDL that was not added yet, except those that stream. Fails if the service
+    /// was not made from an IDL.
+    pub fn add_other_methods(&mut self, options: MethodOptions, handler: &Arc<dyn Handler>) -> Result<()> {
+        let Some((schema, id)) = self.idl.clone() else {
+            let text = format!("service {} was not made from an IDL", self.name);
+            return Err(Error::new(Code::InvalidState, text));
+        };
+        for method in schema.service(id).methods.iter().map(|id| schema.method(*id)) {
+            if !method.streaming.is_stream() && !self.methods.contains_key(method.name.as_bytes()) {
+                self.add_method(&method.name, options, Arc::clone(handler))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn shape_of(&self, name: &str) -> Result<Option<CallShape>> {
+        let Some((schema, id)) = &self.idl else { return Ok(None) };
+        let found =
+            schema.find_method_of(*id, name).map_err(|error| Error::invalid_argument("name", error))?;
+        let shape = CallShape::new(schema, found);
+        shape.expect_unary()?;
+        Ok(Some(shape))
     }
 
     /// Makes it the service that takes calls which name none (ttheader.md §8, row 3).
