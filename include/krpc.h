@@ -1181,7 +1181,8 @@ krpc_status krpc_client_call(const krpc_client *client,
                              krpc_reply **reply);
 
 /**
- * The same for a method that is called once: `name` as in `krpc_client_method`, two-way.
+ * The same for a method that is called once: `name` as in `krpc_client_method`, two-way. `reply` (optional):
+ * receives an owned reply.
  *
  * Thread: any thread that may block; WOULD_DEADLOCK on an I/O thread (inline handlers).
  * Errors: any of 1xx to 6xx. Since: 0.1.
@@ -2904,7 +2905,7 @@ void krpc_server_free(krpc_server *server);
 /* ---- krpc_server_options: the builder of a server ---------------------------------------- */
 
 /**
- * A builder for a server.
+ * An empty builder for a server, owned by the caller.
  *
  * Thread: any thread. Errors: none. Since: 0.1.
  */

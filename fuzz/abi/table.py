@@ -128,7 +128,7 @@ def main() -> None:
     words = {}
     for line in symbols.splitlines():
         if line and not line.startswith("#"):
-            name, _since, word = line.split(None, 2)
+            name, _since, _owner, word = line.split(None, 3)
             words[name] = word
     known = prototypes(header)
     missing = sorted(set(words) - set(known))

@@ -106,7 +106,8 @@ pub unsafe extern "C" fn krpc_client_call(
     })
 }
 
-/// The same for a method that is called once: `name` as in `krpc_client_method`, two-way.
+/// The same for a method that is called once: `name` as in `krpc_client_method`, two-way. `reply` (optional):
+/// receives an owned reply.
 ///
 /// Thread: any thread that may block; WOULD_DEADLOCK on an I/O thread (inline handlers).
 /// Errors: any of 1xx to 6xx. Since: 0.1.

@@ -33,7 +33,7 @@ impl Opaque for krpc_server_options {
     const KIND: Kind = Kind::ServerOptions;
 }
 
-/// A builder for a server.
+/// An empty builder for a server, owned by the caller.
 ///
 /// Thread: any thread. Errors: none. Since: 0.1.
 #[unsafe(no_mangle)]

@@ -6,6 +6,8 @@ pub const HOOKS: &str = "test_hooks";
 /// A declared function.
 pub struct Function {
     pub name: String,
+    /// Its declaration, as one line.
+    pub declaration: String,
     /// Its comment, as one line.
     pub doc: String,
     /// Where its comment starts.
@@ -50,7 +52,8 @@ pub fn functions(header: &str) -> Vec<Function> {
         if declaration.trim_end().ends_with([';', '{']) {
             if let Some(name) = function_name(&declaration) {
                 let (offset, doc) = comment.take().unwrap_or((start, String::new()));
-                found.push(Function { name, doc, offset });
+                let declaration = declaration.trim_end().trim_end_matches(';').to_owned();
+                found.push(Function { name, declaration, doc, offset });
             }
             declaration.clear();
             comment = None;
@@ -107,6 +110,40 @@ pub fn constants(header: &str) -> Vec<(String, i64)> {
     let lines = code.lines().filter_map(|line| line.trim().strip_suffix(',')?.split_once(" = "));
     let numbers = lines.filter_map(|(name, number)| Some((name.to_owned(), number.parse().ok()?)));
     numbers.filter(|(name, _)| name.starts_with("KRPC_")).collect()
+}
+
+impl Function {
+    /// Whose what it hands over and takes is, in the words of the header's preamble. Types say what there is,
+    /// comments what becomes of it; where the two don't fit there is an error instead.
+    pub fn ownership(&self) -> Result<String, String> {
+        let (result, parameters) = self.declaration.split_once('(').unwrap_or_default();
+        let result = result.trim_end_matches(self.name.as_str()).trim();
+        let mut words = Vec::new();
+        let says = |words: &[&str]| words.iter().any(|word| self.doc.contains(word));
+        if self.name.ends_with("_free") || self.name.contains("_release") {
+            words.push("frees".to_owned());
+        } else if result.ends_with('*') && !result.starts_with("const ") {
+            let owned = says(&["an owned ", "owned by the caller", "Returns an owned"]);
+            words.push(if owned { "owned" } else { return Err("say who owns the result".into()) }.into());
+        } else if result.ends_with('*') || matches!(result, "krpc_str" | "krpc_bytes") {
+            let borrowed = says(&["orrowed from", "Static"]);
+            words.push(
+                if borrowed { "lent" } else { return Err("say from what it is borrowed".into()) }.into(),
+            );
+        }
+        for parameter in parameters.trim_end_matches(')').split(',').map(str::trim) {
+            let name = parameter.rsplit([' ', '*']).next().unwrap_or_default();
+            let consumed = [format!("`{name}`: always consumed"), format!("`{name}`: taken")];
+            if consumed.iter().any(|words| self.doc.contains(words)) {
+                words.push(format!("takes:{name}"));
+            } else if parameter.contains("**") && name != "error" && !parameter.starts_with("const ") {
+                words.push(format!("gives:{name}"));
+                let owned = says(&["owned"]);
+                owned.then_some(()).ok_or_else(|| format!("say who owns `{name}`"))?;
+            }
+        }
+        Ok(if words.is_empty() { "-".into() } else { words.join(",") })
+    }
 }
 
 fn without_comments(text: &str) -> String {
