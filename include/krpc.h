@@ -1366,7 +1366,7 @@ krpc_status krpc_client_start(const krpc_client *client,
 /**
  * Starts many calls that end as events of one queue, with one wake-up of the core for all.
  *
- * `calls`: `count` calls. `options`: for all of them, as in `krpc_client_call`. `queue`: receives an event
+ * `calls`: `count` calls of `call_size` bytes each, `sizeof(krpc_call)`. `options`: for all of them, as in `krpc_client_call`. `queue`: receives an event
  * for each. `started` (optional): receives how many were started, from the first: all, or as many as the
  * queue had room for, or 0. Returns OK if all were started; QUEUE_FULL if only some, or CLOSED if the
  * queue was shut down: those that were started end as usual, the others were not touched.
@@ -1375,6 +1375,7 @@ krpc_status krpc_client_start(const krpc_client *client,
  */
 krpc_status krpc_client_start_many(const krpc_client *client,
                                    const krpc_call *calls,
+                                   size_t call_size,
                                    size_t count,
                                    const krpc_call_options *options,
                                    krpc_queue *queue,

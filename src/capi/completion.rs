@@ -15,7 +15,7 @@ use crate::capi::op::krpc_op;
 use crate::capi::queue::{krpc_queue, queue_error};
 use crate::capi::reply::krpc_reply;
 use crate::capi::status::krpc_status;
-use crate::capi::types::{SizedStruct, read_many, read_known};
+use crate::capi::types::{SizedStruct, read_known, read_many};
 use crate::op::operation::{self, Completer, Finished, Operation};
 use crate::op::queue::QueueError;
 use crate::op::queued;
