@@ -2,7 +2,8 @@
 # What the library does, shown on a real Kitex (`make demo` calls this).
 #
 # A C program calls a Kitex server, then a Kitex client calls a server in C: every kind of call and
-# failure, one line each. Without Go there is no Kitex; then the C program calls its own server.
+# failure, one line each. Then the program krpc serves an IDL and calls it, and Kitex, without any code.
+# Without Go there is no Kitex; then the C program calls its own server.
 # Exit code 0 if every line is as it should be.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -61,7 +62,7 @@ start() {
     : >"$log"
     "$@" >"$log" 2>&1 </dev/null &
     started+=($!)
-    while ! address=$(awk '$1 == "LISTENING" { print $2; found = 1 } END { exit !found }' "$log"); do
+    while ! address=$(awk 'tolower($1) == "listening" { print $NF; found = 1 } END { exit !found }' "$log"); do
         tries=$((tries + 1))
         if [ $tries -gt 200 ] || ! kill -0 "${started[-1]}" 2>/dev/null; then
             echo "the server did not start:" >&2
@@ -105,6 +106,10 @@ if command -v go >/dev/null 2>&1; then
 fi
 await library "$library_build" "building the library, release"
 compile_demo
+if [ -f cli/Cargo.toml ]; then
+    prepare krpc cargo build --release --locked -p krpc-cli
+    krpc_build=${started[-1]}
+fi
 if [ -z "${kitex_build:-}" ]; then
     echo "Go is not installed, so there is no Kitex to talk to: the C program calls a server in C."
 elif await kitex "$kitex_build" "building Kitex v0.16.3, server and client"; then
@@ -145,6 +150,41 @@ if [ -n "$peer" ]; then
     p50=$(sed -n 's/.*"p50_us":\([0-9]*\).*/\1/p' <<<"$speed")
     printf '  %s%-4s%s  %-26s %-16s %8s  %s\n' "$green" ok "$plain" "Echo for one second" ttheader-framed "$p50" \
         "$calls calls, one after the other; the median is shown"
+fi
+
+# ---- the program krpc: an IDL instead of code -------------------------------------------------------
+
+idl=tests/interop/idl/interop.thrift
+
+# krpc_call ADDRESS METHOD JSON EXPECTED WHAT: one call of the program, as a row.
+krpc_call() {
+    local colour=$green word=ok said begin
+    begin=$(date +%s%6N)
+    said=$(target/release/krpc call --idl "$idl" -e "$1" -m "$2" -d "$3" -o compact 2>&1) || true
+    local took=$(($(date +%s%6N) - begin))
+    if [[ $said != *"$4"* ]]; then
+        colour=$red word=FAIL failed=1
+    fi
+    printf '  %s%-4s%s  %-26s %-16s %8s  %s\n' "$colour" "$word" "$plain" "$2" ttheader-framed "$took" \
+        "$3 -> $(tr '\n' ' ' <<<"$said" | cut -c1-60)"
+}
+
+if [ -n "${krpc_build:-}" ]; then
+    echo
+    if await krpc "$krpc_build" "building the program krpc, release"; then
+        if [ -n "$peer" ]; then
+            start kitex-again "$peer" server -listen 127.0.0.1:0
+            heading "krpc call: an IDL and JSON, against the Kitex server"
+            krpc_call "$address" Interop/Echo '{"message":"hi"}' '{"message":"hi"'
+            krpc_call "$address" Interop/Add '{"a":9223372036854775000,"b":807}' 9223372036854775807
+            krpc_call "$address" Interop/Fail '"declared"' EchoError
+            krpc_call "$address" Interop/Ech '{}' 'did you mean'
+        fi
+        start krpc-serve target/release/krpc serve --idl "$idl" --listen 127.0.0.1:0
+        heading "krpc serve: a server from the same IDL, called by krpc call"
+        krpc_call "$address" Interop/Add '{"a":40,"b":2}' 40
+        krpc_call "$address" Second/Echo2 '"to the mock"' 'to the mock'
+    fi
 fi
 
 echo

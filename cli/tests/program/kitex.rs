@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use crate::support::{Ran, json, krpc};
+use crate::support::{Folder, Ran, Serve, json, krpc};
 use crate::types::{ALL_TYPES, interop_idl};
 
 struct Kitex {
@@ -100,4 +100,19 @@ fn calls_to_kitex() {
         "second:x",
         "the named service, not the first with the method"
     );
+}
+
+/// A Kitex client sends every type to `krpc serve`, in every format, and compares what comes back deeply.
+#[test]
+fn kitex_calls_a_served_idl() {
+    let Some(peer) = peer() else { return };
+    let server = Serve::of_file(Folder::new(), interop_idl(), &[]);
+    for transport in ["framed", "buffered", "ttheader", "ttheader-framed"] {
+        let ran = Command::new(&peer)
+            .args(["client", "-addr", &server.address, "-transport", transport, "-case", "types"])
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&ran.stdout);
+        assert!(ran.status.success() && said.contains("ok types"), "{transport}: {said}");
+    }
 }
