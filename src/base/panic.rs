@@ -10,6 +10,11 @@ use crate::base::{Code, Error, Result};
 /// Runs a body; a panic becomes INTERNAL, with place and text. Whoever calls this tells the log
 /// ([`report`]) when it holds no lock.
 pub fn caught<T>(body: impl FnOnce() -> T) -> Result<T> {
+    caught_in("the library", body)
+}
+
+/// The same for a body that is `somewhere` else.
+pub fn caught_in<T>(somewhere: &str, body: impl FnOnce() -> T) -> Result<T> {
     keep_quiet();
     catch_unwind(AssertUnwindSafe(body)).map_err(|panic| {
         let text = panic
@@ -18,7 +23,7 @@ pub fn caught<T>(body: impl FnOnce() -> T) -> Result<T> {
             .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
             .unwrap_or("unknown");
         let place = PLACE.try_with(Cell::take).ok().flatten().unwrap_or_default();
-        Error::new(Code::Internal, format!("panic in the library{place}: {text}"))
+        Error::new(Code::Internal, format!("panic in {somewhere}{place}: {text}"))
     })
 }
 

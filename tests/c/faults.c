@@ -169,7 +169,7 @@ static void listen_to(void *user_data, krpc_log_level level, krpc_str target, kr
     told *self = (told *)user_data;
     (void)target;
     pthread_mutex_lock(&self->mutex);
-    if (level == KRPC_LOG_LEVEL_ERROR && contains(text, "panic in the library")) {
+    if (level == KRPC_LOG_LEVEL_ERROR && contains(text, "panic in ")) {
         self->panics++;
         snprintf(self->last, sizeof self->last, "%.*s", (int)text.len, text.ptr);
     }

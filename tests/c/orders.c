@@ -115,8 +115,51 @@ static void permutation(unsigned number, int *order)
     }
 }
 
+/* Runtimes are independent: each has a server and a client of the next one's, and they end one by one. */
+static void several_runtimes(void)
+{
+    enum { RUNTIMES = 6 };
+    krpc_runtime *runtimes[RUNTIMES];
+    krpc_server *servers[RUNTIMES];
+    krpc_client *clients[RUNTIMES];
+    for (size_t i = 0; i < RUNTIMES; i++) {
+        runtimes[i] = krpc_runtime_new(NULL, NULL);
+        krpc_server_options *options =
+            options_with("127.0.0.1:0", service_with("Test", "m", 0, echo, NULL));
+        CHECK(krpc_server_options_set_runtime(options, runtimes[i], NULL) == KRPC_OK);
+        servers[i] = serve(options);
+    }
+    for (size_t i = 0; i < RUNTIMES; i++) {
+        krpc_client_options *to = options_to(krpc_server_address(servers[(i + 1) % RUNTIMES], 0));
+        CHECK(krpc_client_options_set_runtime(to, runtimes[i], NULL) == KRPC_OK);
+        clients[i] = krpc_client_build(to, NULL);
+    }
+    krpc_message *message = text_message(1, KRPC_STR("x"));
+    for (size_t gone = 0; gone < RUNTIMES; gone++) {
+        for (size_t i = gone; i < RUNTIMES; i++) {
+            krpc_method *method = krpc_client_method(clients[i], KRPC_STR("Test/echo"), 0, NULL);
+            krpc_op *op = NULL;
+            CHECK(krpc_client_start(clients[i], method, message, NULL, NULL, &op, NULL) == KRPC_OK);
+            CHECK(krpc_op_wait(op, BOUND_MS) == KRPC_OK);
+            krpc_reply *reply = krpc_op_take_reply(op);
+            /* The last one's server is the first that went. */
+            CHECK((krpc_reply_status(reply) == KRPC_OK) == (gone == 0 || i + 1 < RUNTIMES));
+            krpc_reply_free(reply);
+            krpc_op_free(op);
+            krpc_method_free(method);
+        }
+        AWAIT(threads_named("krpc-io-") == (int)(RUNTIMES - gone));
+        CHECK(krpc_runtime_shutdown(runtimes[gone], NULL) == KRPC_OK);
+        krpc_server_free(servers[gone]);
+        krpc_client_free(clients[gone]);
+        krpc_runtime_free(runtimes[gone]);
+    }
+    krpc_message_free(message);
+}
+
 int main(void)
 {
+    several_runtimes();
     /* The step has no factor in common with their number: every place in the order sees every kind. */
     unsigned all = 40320, step = getenv("KRPC_ALL_ORDERS") != NULL ? 1 : under_valgrind() ? 1601 : 101;
     for (unsigned number = 0; number < all; number += step) {

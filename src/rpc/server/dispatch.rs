@@ -164,10 +164,13 @@ fn run_inline(log: &Log, handler: &dyn Handler, request: Request) {
 
 /// Runs a handler. A panic ends the request, which answers it, but not the thread.
 fn run(log: &Log, handler: &dyn Handler, request: Request) {
-    let _ = panic::logged(log, "server", || {
+    let handled = panic::caught_in("a handler", || {
         fault::panic_at(Point::Handler);
         handler.handle(request);
     });
+    if let Err(error) = handled {
+        panic::report(log, "server", &error);
+    }
 }
 
 fn exception(type_id: i32, text: String, close: bool) -> Answer {
