@@ -106,7 +106,8 @@ if command -v go >/dev/null 2>&1; then
 fi
 await library "$library_build" "building the library, release"
 compile_demo
-if [ -f cli/Cargo.toml ]; then
+if [ -f cli/Cargo.toml ] && [ "$SECONDS" -lt 120 ]; then
+    patience=$((165 - SECONDS)) # all in all less than three minutes
     prepare krpc cargo build --release --locked -p krpc-cli
     krpc_build=${started[-1]}
 fi

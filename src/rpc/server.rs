@@ -2,6 +2,7 @@
 
 mod acl;
 mod dispatch;
+mod in_flight;
 mod queued;
 mod request;
 mod router;
@@ -13,7 +14,7 @@ use std::time::Duration;
 use crate::base::{Code, Error, Limits, Result};
 use crate::io::listener::{Listener, Stopped};
 use crate::io::runtime::Runtime;
-use crate::io::{Address, Setup};
+use crate::io::{Address, Setup, clock};
 use crate::proto::pingpong::Timeouts;
 use crate::rpc::server::dispatch::Dispatcher;
 use crate::rpc::server::router::Router;
@@ -87,12 +88,9 @@ impl Server {
         if runtime.has_ended() {
             return Err(Error::new(Code::Closed, "the runtime was shut down"));
         }
-        let terms = dispatch::Terms {
-            acl: options.acl,
-            follow_caller_timeout: options.follow_caller_timeout,
-            max_in_flight: options.max_in_flight,
-        };
-        let dispatcher = Arc::new(Dispatcher::new(router, terms, &runtime));
+        let terms =
+            dispatch::Terms { acl: options.acl, follow_caller_timeout: options.follow_caller_timeout };
+        let dispatcher = Arc::new(Dispatcher::new(router, terms, options.max_in_flight, &runtime));
         let setup = Setup {
             dispatch: dispatcher.clone(),
             limits: options.limits,
@@ -110,7 +108,7 @@ impl Server {
 
     /// Requests being handled now.
     pub fn in_flight(&self) -> usize {
-        self.dispatcher.in_flight()
+        self.dispatcher.in_flight().count()
     }
 
     /// Connections open now.
@@ -119,8 +117,14 @@ impl Server {
     }
 
     /// Stops gracefully: accepts no more connections, lets what has arrived be answered, and cuts off
-    /// what is left after `grace`. Blocks until then, so not from an inline handler.
+    /// what is left after `grace`. Within that time it also waits for requests whose callers have left
+    /// already: their handlers use what the host is about to take down. Blocks, so not from an inline
+    /// handler.
     pub fn stop(&self, grace: Duration) -> Result<Stopped> {
-        self.listener.stop(grace)
+        let begun = clock::now();
+        let stopped = self.listener.stop(grace)?;
+        let spent = clock::now().saturating_duration_since(begun);
+        self.dispatcher.in_flight().wait_none(grace.saturating_sub(spent));
+        Ok(stopped)
     }
 }

@@ -1,6 +1,5 @@
 //! From a decoded request to its handler: route, count, run.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -14,7 +13,8 @@ use crate::io::runtime::Runtime;
 use crate::io::{Dispatch, Responder, clock};
 use crate::proto::pingpong::{Answer, Exception};
 use crate::rpc::server::acl::Acl;
-use crate::rpc::server::request::{Admission, Permit, Request};
+use crate::rpc::server::in_flight::InFlight;
+use crate::rpc::server::request::{Admission, Request};
 use crate::rpc::server::router::{Route, Router};
 use crate::rpc::server::service::{Handler, MethodOptions};
 use crate::wire::frame::Inbound;
@@ -28,14 +28,13 @@ const INLINE_LIMIT: Duration = Duration::from_millis(10);
 pub(super) struct Terms {
     pub(super) acl: Option<Acl>,
     pub(super) follow_caller_timeout: bool,
-    pub(super) max_in_flight: usize,
 }
 
 /// Hands a server's requests to its handlers.
 pub(super) struct Dispatcher {
     router: Router,
     terms: Terms,
-    in_flight: Arc<AtomicUsize>,
+    in_flight: Arc<InFlight>,
     // The runtime owns the connections, which own the dispatcher.
     runtime: Weak<Runtime>,
     log: Log,
@@ -50,18 +49,23 @@ struct Target {
 }
 
 impl Dispatcher {
-    pub(super) fn new(router: Router, terms: Terms, runtime: &Arc<Runtime>) -> Dispatcher {
+    pub(super) fn new(
+        router: Router,
+        terms: Terms,
+        max_in_flight: usize,
+        runtime: &Arc<Runtime>,
+    ) -> Dispatcher {
         Dispatcher {
             router,
             terms,
-            in_flight: Arc::new(AtomicUsize::new(0)),
+            in_flight: InFlight::new(max_in_flight),
             runtime: Arc::downgrade(runtime),
             log: runtime.log().clone(),
         }
     }
 
-    pub(super) fn in_flight(&self) -> usize {
-        self.in_flight.load(Ordering::Acquire)
+    pub(super) fn in_flight(&self) -> &InFlight {
+        &self.in_flight
     }
 
     /// The method that takes a call, or the exception that says why none does (ttheader.md §8).
@@ -117,7 +121,7 @@ impl Dispatch for Dispatcher {
             Err((type_id, text)) => return send(responder, exception(type_id, text, true)),
         };
         let oneway = target.options.oneway;
-        match Permit::take(&self.in_flight, self.terms.max_in_flight) {
+        match self.in_flight.admit() {
             Some(permit) => {
                 let admission = Admission { permit, log: self.log.clone() };
                 let follow = self.terms.follow_caller_timeout;

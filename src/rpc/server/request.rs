@@ -1,6 +1,5 @@
 //! A request in the hands of a handler: read it, answer it exactly once, from any thread.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -14,6 +13,7 @@ use crate::io::{Responder, clock};
 use crate::op::operation::Cause;
 use crate::proto::pingpong::{Answer, Exception, Reply};
 use crate::rpc::context::Context;
+use crate::rpc::server::in_flight::Permit;
 use crate::wire::frame::Inbound;
 use crate::wire::thrift::{ApplicationException, TType};
 use crate::wire::ttheader::Header;
@@ -46,26 +46,6 @@ pub struct Request {
 pub(super) struct Admission {
     pub(super) permit: Permit,
     pub(super) log: Log,
-}
-
-/// A place among the requests in flight.
-#[derive(Debug)]
-pub(super) struct Permit(Arc<AtomicUsize>);
-
-impl Permit {
-    pub(super) fn take(in_flight: &Arc<AtomicUsize>, max: usize) -> Option<Permit> {
-        if in_flight.fetch_add(1, Ordering::AcqRel) >= max {
-            in_flight.fetch_sub(1, Ordering::AcqRel);
-            return None;
-        }
-        Some(Permit(Arc::clone(in_flight)))
-    }
-}
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
-    }
 }
 
 impl Request {
@@ -298,7 +278,11 @@ impl Request {
         let Some(responder) = self.responder.take() else {
             return Err(Error::new(Code::InvalidState, "the request was answered before"));
         };
-        let answer = if self.oneway { Answer::Oneway } else { answer };
+        if self.oneway {
+            // Its caller left at once and waits for nothing, so there is nobody to miss.
+            let _ = responder.send(Answer::Oneway.into());
+            return Ok(());
+        }
         responder.send(Reply { answer, metainfo: std::mem::take(&mut self.backward) })
     }
 
