@@ -37,19 +37,22 @@ static void done(struct job *job, krpc_status status, krpc_error *error)
 static void reply(struct job *job, const krpc_message *result)
 {
     krpc_error *error = NULL;
-    done(job, krpc_request_reply(job->request, result, &error), error);
+    krpc_status status = krpc_request_reply(job->request, result, &error);
+    done(job, status, error);
 }
 
 static void fail(struct job *job, int32_t type_id, krpc_str text)
 {
     krpc_error *error = NULL;
-    done(job, krpc_request_fail(job->request, type_id, text, &error), error);
+    krpc_status status = krpc_request_fail(job->request, type_id, text, &error);
+    done(job, status, error);
 }
 
 static void throw_declared(struct job *job, int16_t field_id, const krpc_message *exception)
 {
     krpc_error *error = NULL;
-    done(job, krpc_request_throw(job->request, field_id, exception, &error), error);
+    krpc_status status = krpc_request_throw(job->request, field_id, exception, &error);
+    done(job, status, error);
 }
 
 /* The arguments cannot be read; the scope knows why. */
