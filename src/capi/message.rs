@@ -100,15 +100,8 @@ pub unsafe extern "C" fn krpc_message_from_segments(
     error: *mut *mut krpc_error,
 ) -> *mut krpc_message {
     guard_new(error, || {
-        if segments.is_null() && count > 0 {
-            return Err(Error::invalid_argument("segments", "is NULL but count is not 0"));
-        }
-        let views = if count == 0 {
-            &[][..]
-        } else {
-            // SAFETY: not NULL, and the host vouches for `count` views.
-            unsafe { std::slice::from_raw_parts(segments, count) }
-        };
+        // SAFETY: the host vouches for `count` views.
+        let views = unsafe { handle::slice(segments, count, "segments")? };
         // SAFETY: the host vouches for each view.
         let pieces = views.iter().map(|view| unsafe { view.copy("segments") }).collect::<Result<Vec<_>>>()?;
         Ok(handle::give(Message::from_segments(Encoding(encoding), pieces)))

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::mem::{ManuallyDrop, MaybeUninit};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -171,11 +171,6 @@ impl Bell {
     /// The descriptor's number, for hosts.
     pub fn number(&self) -> i32 {
         self.fd.as_raw_fd()
-    }
-
-    /// The descriptor to wait with: readable while it rings.
-    pub fn fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
     }
 }
 
