@@ -53,6 +53,15 @@
 #include <string.h>
 
 /**
+ * Bit of `krpc_completion.flags`: the callback runs on the I/O thread, right where the call ends, with no
+ * other thread on the way. It must not block: it keeps all connections of that thread waiting; one that
+ * takes more than 10 ms is reported in the log, and blocking functions are WOULD_DEADLOCK. Starting the
+ * next call there is fine. Where a call ends elsewhere, or inside another inline callback or handler, the
+ * callback runs as without the bit.
+ */
+#define KRPC_COMPLETION_FLAG_INLINE 1
+
+/**
  * Flag of a method, for clients and services: it is never answered, as declared `oneway` in the IDL. A
  * handler must still free the request; the connection's next request waits for that.
  */
@@ -875,8 +884,8 @@ typedef struct krpc_client_stats {
 
 /**
  * Hears that a call has ended. Owns `reply`: free it; it is NULL if `krpc_op_take_reply` took it first. Runs
- * on a thread of the runtime, one of a pool that only runs callbacks, where it may block; never twice, never
- * at once for one operation.
+ * on a thread of the runtime, one of a pool that only runs callbacks, where it may block (but see
+ * `KRPC_COMPLETION_FLAG_INLINE`); never twice, never at once for one operation.
  */
 typedef void (*krpc_completion_fn)(void *user_data, krpc_reply *reply);
 
@@ -904,6 +913,10 @@ typedef struct krpc_completion {
     krpc_queue *queue;
     /** The host's word for the operation, in its event and for `krpc_queue_cancel`. */
     uint64_t tag;
+    /** 0 or `KRPC_COMPLETION_FLAG_INLINE`, which is for a `callback`. */
+    uint32_t flags;
+    /** Must be 0. */
+    uint32_t reserved;
 } krpc_completion;
 
 /** One of many calls started together. */
@@ -3622,7 +3635,7 @@ static inline krpc_bytes krpc_view(const void *ptr, size_t len)
 #define KRPC_CLIENT_STATS_INIT {sizeof(krpc_client_stats), 0, 0, 0, 0}
 
 /** Initialiser of a `krpc_completion`: its size, and the default in every field. */
-#define KRPC_COMPLETION_INIT {sizeof(krpc_completion), NULL, NULL, NULL, NULL, 0}
+#define KRPC_COMPLETION_INIT {sizeof(krpc_completion), NULL, NULL, NULL, NULL, 0, 0, 0}
 
 /** Initialiser of a `krpc_json_options`: its size, and the default in every field. */
 #define KRPC_JSON_OPTIONS_INIT {sizeof(krpc_json_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}

@@ -3,6 +3,7 @@
 pub mod addr;
 pub mod client;
 pub mod clock;
+pub mod inline;
 pub mod listener;
 pub mod runtime;
 pub mod sync;

@@ -22,9 +22,16 @@ use crate::op::queued;
 use crate::rpc::call::{Client, Method, Reply, Start};
 use crate::rpc::event::{Event, Queue};
 
+/// Bit of `krpc_completion.flags`: the callback runs on the I/O thread, right where the call ends, with no
+/// other thread on the way. It must not block: it keeps all connections of that thread waiting; one that
+/// takes more than 10 ms is reported in the log, and blocking functions are WOULD_DEADLOCK. Starting the
+/// next call there is fine. Where a call ends elsewhere, or inside another inline callback or handler, the
+/// callback runs as without the bit.
+pub const KRPC_COMPLETION_FLAG_INLINE: u32 = 1;
+
 /// Hears that a call has ended. Owns `reply`: free it; it is NULL if `krpc_op_take_reply` took it first. Runs
-/// on a thread of the runtime, one of a pool that only runs callbacks, where it may block; never twice, never
-/// at once for one operation.
+/// on a thread of the runtime, one of a pool that only runs callbacks, where it may block (but see
+/// `KRPC_COMPLETION_FLAG_INLINE`); never twice, never at once for one operation.
 pub type krpc_completion_fn = Option<unsafe extern "C" fn(user_data: *mut c_void, reply: *mut krpc_reply)>;
 
 /// How the host hears that an operation has ended: by `callback`, by an event in a `queue`, or only by asking
@@ -44,6 +51,10 @@ pub struct krpc_completion {
     pub queue: *mut krpc_queue,
     /// The host's word for the operation, in its event and for `krpc_queue_cancel`.
     pub tag: u64,
+    /// 0 or `KRPC_COMPLETION_FLAG_INLINE`, which is for a `callback`.
+    pub flags: u32,
+    /// Must be 0.
+    pub reserved: u32,
 }
 
 impl Default for krpc_completion {
@@ -55,6 +66,8 @@ impl Default for krpc_completion {
             destroy: None,
             queue: std::ptr::null_mut(),
             tag: 0,
+            flags: 0,
+            reserved: 0,
         }
     }
 }
@@ -193,6 +206,7 @@ fn call_event(tag: u64) -> impl FnOnce(Finished<Reply>) -> Event + Send + 'stati
 enum Style {
     Handle(#[allow(dead_code)] UserData),
     Callback(unsafe extern "C" fn(*mut c_void, *mut krpc_reply), UserData),
+    Inline(unsafe extern "C" fn(*mut c_void, *mut krpc_reply), UserData),
     Queue(Arc<Queue>, u64, #[allow(dead_code)] UserData),
 }
 
@@ -204,8 +218,12 @@ impl Style {
         let user_data = UserData::new(given.user_data, given.destroy);
         rest?;
         match (given.callback, given.queue.is_null()) {
-            (None, true) => Ok(Style::Handle(user_data)),
+            (Some(callback), true) if is_inline(&given)? => Ok(Style::Inline(callback, user_data)),
             (Some(callback), true) => Ok(Style::Callback(callback, user_data)),
+            _ if is_inline(&given)? => {
+                Err(Error::invalid_argument("completion.flags", "INLINE is for a callback"))
+            }
+            (None, true) => Ok(Style::Handle(user_data)),
             (None, false) => {
                 // SAFETY: the host vouches for the handle.
                 let queue = unsafe { handle::get(given.queue, "completion.queue")? };
@@ -231,7 +249,24 @@ impl Style {
                     callbacks.run(Box::new(move || call_back(callback, &user_data, &finished)));
                 }))))
             }
+            Style::Inline(callback, user_data) => {
+                let callbacks = client.callbacks()?;
+                Ok(operation::new(Some(Box::new(move |finished: Finished<Reply>| {
+                    callbacks.run_inline(move || call_back(callback, &user_data, &finished));
+                }))))
+            }
         }
+    }
+}
+
+fn is_inline(completion: &krpc_completion) -> Result<bool> {
+    match (completion.flags, completion.reserved) {
+        (0, 0) => Ok(false),
+        (KRPC_COMPLETION_FLAG_INLINE, 0) => Ok(true),
+        (flags, 0) => {
+            Err(Error::invalid_argument("completion.flags", format_args!("{flags} has unknown bits")))
+        }
+        _ => Err(Error::invalid_argument("completion.reserved", "is not 0")),
     }
 }
 

@@ -16,6 +16,7 @@ use crate::base::{Code, Error, Result};
 use crate::io::thread::{self, Role};
 use crate::io::timer::{self, WhileWanted};
 use crate::io::workers::Workers;
+use crate::op::turn;
 
 /// Host names resolved at once per shard.
 const RESOLVER_THREADS: usize = 4;
@@ -167,8 +168,10 @@ impl Shard {
         let place = Arc::new(Place::default());
         let made = Arc::clone(&place);
         let thread = thread::spawn(format!("krpc-io-{index}"), Role::Io, move || {
+            let _turns = turn::turns();
             // tokio resolves host names on threads of its own, which are ours as well.
             let executor = Builder::new_current_thread()
+                .on_thread_park(turn::over)
                 .enable_io()
                 .enable_time()
                 .max_blocking_threads(RESOLVER_THREADS)

@@ -20,6 +20,7 @@
 //! When the queue is closed and nothing is reserved or queued, it is over: the bell rings for good and
 //! every take says so.
 
+mod signal;
 mod slot;
 mod watches;
 
@@ -31,8 +32,11 @@ use std::{error, fmt, mem};
 
 use crate::op::operation::{Cancel, Cause};
 use crate::op::sync::{Condvar, Mutex, Patience, lock};
+use crate::op::turn::{self, Wakes};
+use signal::Wake;
 use watches::{Key, Watches};
 
+pub(super) use signal::Signal;
 pub use slot::{Slot, Slots};
 
 /// Events that a queue can hold at most.
@@ -166,7 +170,7 @@ impl<E> Queue<E> {
         inner.doorbell = Some(doorbell.clone());
         let signal = inner.arm();
         drop(inner);
-        self.send(signal);
+        self.wake(signal);
         doorbell
     }
 
@@ -198,7 +202,7 @@ impl<E> Queue<E> {
         let watches = inner.watches.all();
         let signal = inner.end_if_over();
         drop(inner);
-        self.send(signal);
+        self.wake(signal);
         ask_all(watches, Cause::Closed);
     }
 
@@ -294,7 +298,7 @@ impl<E> Queue<E> {
         let over = inner.is_over();
         let silence = inner.doorbell.clone().filter(|_| inner.events.is_empty() && !over);
         drop(inner);
-        self.send(signal);
+        self.wake(signal);
         Popped { nothing: count == 0, over, silence }
     }
 
@@ -302,7 +306,7 @@ impl<E> Queue<E> {
     fn silence(&self, doorbell: &Arc<dyn Doorbell>) {
         doorbell.clear();
         let signal = lock(&self.inner).arm();
-        self.send(signal);
+        self.wake(signal);
     }
 }
 
@@ -322,7 +326,10 @@ impl<E> Queue<E> {
         Ok(())
     }
 
-    fn push(&self, event: E, watch: Option<Key>) {
+    fn push(self: Arc<Self>, event: E, watch: Option<Key>)
+    where
+        E: 'static,
+    {
         let mut inner = lock(&self.inner);
         let watched = inner.release(1, watch);
         if inner.is_abandoned {
@@ -333,7 +340,7 @@ impl<E> Queue<E> {
         let signal = inner.after_push();
         drop(inner);
         drop(watched);
-        self.send(signal);
+        turn::ended(self, signal);
     }
 
     fn give_back(&self, count: usize, watch: Option<Key>) {
@@ -342,7 +349,7 @@ impl<E> Queue<E> {
         let signal = inner.end_if_over();
         drop(inner);
         drop(watched);
-        self.send(signal);
+        self.wake(signal);
     }
 
     fn watch(&self, tag: u64, cancel: Weak<dyn Cancel>, earlier: Option<Key>) -> Option<Key> {
@@ -356,9 +363,10 @@ impl<E> Queue<E> {
         }
         key
     }
+}
 
-    /// Wakes those who wait, without the lock.
-    fn send(&self, signal: Signal) {
+impl<E> Wakes for Queue<E> {
+    fn wake(&self, signal: Signal) {
         match signal.sleepers {
             Wake::Nobody => {}
             Wake::One => self.filled.notify_one(),
@@ -382,21 +390,6 @@ fn ask_all(watches: Vec<Weak<dyn Cancel>>, cause: Cause) -> usize {
 }
 
 // ---- under the lock ---------------------------------------------------------------------------
-
-/// Whom to wake once the lock is released.
-#[derive(Default)]
-struct Signal {
-    sleepers: Wake,
-    doorbell: Option<Arc<dyn Doorbell>>,
-}
-
-#[derive(Default)]
-enum Wake {
-    #[default]
-    Nobody,
-    One,
-    All,
-}
 
 impl<E> Inner<E> {
     fn is_over(&self) -> bool {

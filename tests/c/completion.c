@@ -17,6 +17,13 @@ typedef struct {
     int left; /* calls to start from inside */
 } hearer;
 
+static void note_thread(hearer *self)
+{
+    FILE *comm = fopen("/proc/thread-self/comm", "r");
+    CHECK(comm != NULL && fgets(self->thread, sizeof self->thread, comm) != NULL);
+    fclose(comm);
+}
+
 static void heard(void *user_data, krpc_reply *reply)
 {
     hearer *self = (hearer *)user_data;
@@ -25,9 +32,7 @@ static void heard(void *user_data, krpc_reply *reply)
         gate_pass(self->before);
     self->status = krpc_reply_status(reply);
     self->was_null = reply == NULL;
-    FILE *comm = fopen("/proc/thread-self/comm", "r");
-    CHECK(comm != NULL && fgets(self->thread, sizeof self->thread, comm) != NULL);
-    fclose(comm);
+    note_thread(self);
     krpc_reply_free(reply);
     atomic_fetch_add(&self->called, 1);
 }
@@ -82,6 +87,14 @@ static void a_start_that_fails_has_started_nothing(void)
     completion.queue = (krpc_queue *)(void *)all.echo;
     REFUSED_START(KRPC_STATUS_INVALID_ARGUMENT, "completion.queue", all.client, all.echo, NULL, NULL);
     completion.queue = queue;
+    completion.flags = KRPC_COMPLETION_FLAG_INLINE;
+    REFUSED_START(KRPC_STATUS_INVALID_ARGUMENT, "completion.flags", all.client, all.echo, NULL, NULL);
+    completion.flags = 2;
+    REFUSED_START(KRPC_STATUS_INVALID_ARGUMENT, "unknown bits", all.client, all.echo, NULL, NULL);
+    completion.flags = 0;
+    completion.reserved = 1;
+    REFUSED_START(KRPC_STATUS_INVALID_ARGUMENT, "completion.reserved", all.client, all.echo, NULL, NULL);
+    completion.reserved = 0;
     CHECK(start_tagged(all.client, all.keep, queue, 1) == KRPC_OK);
     REFUSED_START(KRPC_STATUS_QUEUE_FULL, "full", all.client, all.echo, NULL, NULL);
     CHECK(krpc_queue_shutdown(queue) == KRPC_OK);
@@ -258,6 +271,44 @@ static void a_callback_may_call_everything(void)
     world_close(&all);
 }
 
+/* An inline callback runs on the I/O thread: it may start calls, but not wait there. */
+static void goes_on_inline(void *user_data, krpc_reply *reply)
+{
+    hearer *self = (hearer *)user_data;
+    CHECK(krpc_reply_status(reply) == KRPC_OK);
+    krpc_reply *never = NULL;
+    CHECK(krpc_client_call(self->all->client, self->all->echo, NULL, NULL, &never) == KRPC_STATUS_WOULD_DEADLOCK);
+    krpc_reply_free(never);
+    if (self->left-- > 0) {
+        krpc_completion next = to_callback(goes_on_inline, self);
+        next.flags = KRPC_COMPLETION_FLAG_INLINE;
+        krpc_message *request = text_message(1, KRPC_STR("next"));
+        CHECK(krpc_client_start(self->all->client, self->all->echo, request, NULL, &next, NULL, NULL) == KRPC_OK);
+        krpc_message_free(request);
+    }
+    krpc_reply_free(reply);
+    note_thread(self);
+    atomic_fetch_add(&self->called, 1);
+}
+
+static void an_inline_callback_runs_where_the_call_ends(void)
+{
+    world all;
+    world_open(&all);
+    hearer self;
+    memset(&self, 0, sizeof self);
+    self.all = &all;
+    self.left = 100;
+    krpc_completion completion = to_callback(goes_on_inline, &self);
+    completion.flags = KRPC_COMPLETION_FLAG_INLINE;
+    krpc_message *request = text_message(1, KRPC_STR("first"));
+    CHECK(krpc_client_start(all.client, all.echo, request, NULL, &completion, NULL, NULL) == KRPC_OK);
+    krpc_message_free(request);
+    AWAIT(atomic_load(&self.destroyed) == 101);
+    CHECK(atomic_load(&self.called) == 101 && strncmp(self.thread, "krpc-io", 7) == 0);
+    world_close(&all);
+}
+
 /* More callbacks block than there are threads for them: no call waits for that. */
 static void blocked_callbacks_hold_up_no_call(void)
 {
@@ -389,6 +440,7 @@ int main(void)
     free_drops_the_callback();
     a_reply_that_was_taken_is_null_in_the_callback();
     a_callback_may_call_everything();
+    an_inline_callback_runs_where_the_call_ends();
     blocked_callbacks_hold_up_no_call();
     a_callback_cannot_shut_its_runtime_down();
     inputs_are_kept_as_long_as_needed();

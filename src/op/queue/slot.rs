@@ -20,7 +20,10 @@ impl<E> Slot<E> {
     }
 
     /// Puts the event in. Never blocks on anything but the queue's own short lock, and never allocates.
-    pub fn fill(mut self, event: E) {
+    pub fn fill(mut self, event: E)
+    where
+        E: 'static,
+    {
         if let Some(queue) = self.queue.take() {
             queue.push(event, self.watch.take());
         }

@@ -313,6 +313,36 @@ fn a_burst_rings_once_and_an_emptying_take_silences() {
 }
 
 #[test]
+fn a_thread_on_turns_rings_when_one_is_over_or_full() {
+    let (queue, bell, maker) = with_bell(64);
+    let turns = turn::turns();
+    fill(&queue, maker.item(1));
+    assert!(!bell.rings());
+    assert_eq!(queue.take(&mut Vec::new(), 8, POLL).count, 1, "whoever looks finds it");
+    fill(&queue, maker.item(2));
+    fill(&queue, maker.item(3));
+    assert!(!bell.rings());
+    turn::over();
+    assert!(bell.rings());
+    assert_eq!(queue.stats().rings, 2, "of the first, which came late, and of the other two together");
+
+    queue.take(&mut Vec::new(), 64, POLL);
+    (1..turn::MOST_ENDS).for_each(|tag| fill(&queue, maker.item(tag as u64)));
+    assert!(!bell.rings());
+    fill(&queue, maker.item(0));
+    assert!(bell.rings());
+
+    queue.take(&mut Vec::new(), 64, POLL);
+    fill(&queue, maker.item(1));
+    assert!(!bell.rings());
+    drop(turns);
+    assert!(bell.rings(), "nothing is left behind by a thread that ends");
+    queue.take(&mut Vec::new(), 64, POLL);
+    fill(&queue, maker.item(1));
+    assert!(bell.rings(), "a thread without turns rings at once");
+}
+
+#[test]
 fn a_late_ring_costs_one_look() {
     let (queue, bell, _) = with_bell(8);
     bell.ring();

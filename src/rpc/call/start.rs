@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use crate::base::{Code, Error, Message, Metainfo, Result};
+use crate::base::{Code, Error, Message, Metainfo, Result, panic};
 use crate::io::client::{Driver, End, Exchange};
-use crate::io::clock;
 use crate::io::workers::Job;
+use crate::io::{clock, inline};
 use crate::op::operation::{Cause, Completer, Outcome};
 use crate::proto::pingpong::Request;
 use crate::rpc::Runtime;
@@ -87,6 +87,24 @@ impl Callbacks {
         if let Err(late) = self.0.callbacks().submit(callback) {
             late();
         }
+    }
+
+    /// Runs a callback that does not block: at once if this is an I/O thread outside of other foreign code,
+    /// else as [`Callbacks::run`] does.
+    pub fn run_inline(&self, callback: impl FnOnce() + Send + 'static) {
+        if !inline::may_run() {
+            return self.run(Box::new(callback));
+        }
+        inline::run(
+            self.0.log(),
+            "client",
+            || "inline completion callback",
+            || {
+                if let Err(error) = panic::caught_in("a completion callback", callback) {
+                    panic::report(self.0.log(), "client", &error);
+                }
+            },
+        );
     }
 }
 

@@ -1,16 +1,15 @@
 //! From a decoded request to its handler: route, count, run.
 
 use std::sync::{Arc, Weak};
-use std::time::Duration;
 
 use bytes::Bytes;
 
 use crate::base::fault::{self, Point};
-use crate::base::log::{Level, Log};
+use crate::base::log::Log;
 use crate::base::panic;
 use crate::codec::CallShape;
 use crate::io::runtime::Runtime;
-use crate::io::{Dispatch, Responder, clock};
+use crate::io::{Dispatch, Responder, inline};
 use crate::proto::pingpong::{Answer, Exception};
 use crate::rpc::server::acl::Acl;
 use crate::rpc::server::in_flight::InFlight;
@@ -20,9 +19,6 @@ use crate::rpc::server::service::{Handler, MethodOptions};
 use crate::wire::frame::Inbound;
 use crate::wire::keys;
 use crate::wire::thrift::{ApplicationException, MessageType};
-
-/// An inline handler that takes longer is reported.
-const INLINE_LIMIT: Duration = Duration::from_millis(10);
 
 /// What holds for all requests of a server.
 pub(super) struct Terms {
@@ -140,30 +136,13 @@ impl Dispatch for Dispatcher {
 
 fn start(log: &Log, target: Target, runtime: &Runtime, request: Request) {
     if target.options.inline {
-        return run_inline(log, &*target.handler, request);
+        let name = request.method_name();
+        let what = || format!("inline handler of {}", String::from_utf8_lossy(&name));
+        return inline::run(log, "server", what, || run(log, &*target.handler, request));
     }
     let log = log.clone();
     // Refused only while the runtime ends: the connection ends with it.
     let _ = runtime.workers().submit(Box::new(move || run(&log, &*target.handler, request)));
-}
-
-/// Runs a handler on the I/O thread, and says so if it took that thread away from the others.
-fn run_inline(log: &Log, handler: &dyn Handler, request: Request) {
-    if !log.enabled(Level::Warn) {
-        return run(log, handler, request);
-    }
-    let name = request.method_name();
-    let begun = clock::now();
-    run(log, handler, request);
-    let took = clock::now().saturating_duration_since(begun);
-    if took > INLINE_LIMIT {
-        let name = String::from_utf8_lossy(&name);
-        log.write(
-            Level::Warn,
-            "server",
-            format_args!("inline handler of {name} took {took:?}; it must not block"),
-        );
-    }
 }
 
 /// Runs a handler. A panic ends the request, which answers it, but not the thread.
