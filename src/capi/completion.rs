@@ -246,13 +246,13 @@ impl Style {
             Style::Callback(callback, user_data) => {
                 let callbacks = client.callbacks()?;
                 Ok(operation::new(Some(Box::new(move |finished: Finished<Reply>| {
-                    callbacks.run(Box::new(move || call_back(callback, &user_data, &finished)));
+                    callbacks.run(Box::new(move || call_back(callback, &user_data, finished)));
                 }))))
             }
             Style::Inline(callback, user_data) => {
                 let callbacks = client.callbacks()?;
                 Ok(operation::new(Some(Box::new(move |finished: Finished<Reply>| {
-                    callbacks.run_inline(move || call_back(callback, &user_data, &finished));
+                    callbacks.run_inline(move || call_back(callback, &user_data, finished));
                 }))))
             }
         }
@@ -274,7 +274,7 @@ fn is_inline(completion: &krpc_completion) -> Result<bool> {
 fn call_back(
     callback: unsafe extern "C" fn(*mut c_void, *mut krpc_reply),
     user_data: &UserData,
-    finished: &Finished<Reply>,
+    finished: Finished<Reply>,
 ) {
     if finished.is_stale() {
         return;

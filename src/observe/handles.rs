@@ -47,6 +47,8 @@ kinds! {
     Shape = "shape",
 }
 
+/// On a cache line of its own: threads that make and free handles of different kinds don't meet here.
+#[repr(align(64))]
 struct Count {
     created: AtomicU64,
     freed: AtomicU64,

@@ -14,7 +14,7 @@
 //! No lock is held while foreign code runs: deliveries, cancel hooks, and the drop of either or of a value.
 
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
 use crate::base::{Code, Error};
@@ -244,8 +244,12 @@ impl<T> Finished<T> {
     }
 
     /// The value, unless the handle took it first.
-    pub fn take(&self) -> Option<T> {
-        self.shared.take()
+    pub fn take(self) -> Option<T> {
+        // The handle is mostly gone: nobody to lock out.
+        match Arc::try_unwrap(self.shared) {
+            Ok(shared) => shared.state.into_inner().unwrap_or_else(PoisonError::into_inner).value,
+            Err(shared) => shared.take(),
+        }
     }
 }
 

@@ -34,7 +34,7 @@ fn start(queue: &Arc<Queue<Done>>, tag: u64) -> (Operation<Value>, Completer<Val
 fn take(queue: &Queue<Done>) -> Vec<(u64, Option<u32>)> {
     let mut out = Vec::new();
     queue.take(&mut out, 10, POLL);
-    out.iter().map(|done| (done.tag, done.finished.take().and_then(Result::ok))).collect()
+    out.into_iter().map(|done| (done.tag, done.finished.take().and_then(Result::ok))).collect()
 }
 
 #[test]
