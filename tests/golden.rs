@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use krpc::base::{Code, Error, Limits, Message, Metainfo, MetainfoKind};
-use krpc::proto::pingpong::{Answer, ClientConn, Request, Response, ServerConn, Timeouts};
+use krpc::proto::call::{Request, Response};
+use krpc::proto::pingpong::{Answer, ClientConn, ServerConn, Timeouts};
 use krpc::wire::frame::{self, Inbound, Layout, Outbound};
 use krpc::wire::keys;
 use krpc::wire::outbuf::OutBuf;
@@ -82,7 +83,7 @@ impl Recording {
             found = server.receive(&mut buffer, Instant::now()).unwrap();
         }
         assert!(buffer.is_empty(), "{}", self.name());
-        found.unwrap_or_else(|| panic!("{}: incomplete", self.name()))
+        found.unwrap_or_else(|| panic!("{}: incomplete", self.name())).1
     }
 
     /// The reply as our client reads it, and whether it would use the connection again.
@@ -258,7 +259,7 @@ fn our_replies_are_as_long_as_kitexs() {
         };
         let reply = krpc::proto::pingpong::Reply { answer, metainfo: response.metainfo };
         let mut out = OutBuf::new();
-        server.reply(&mut out, &reply, Instant::now()).unwrap();
+        server.reply(&mut out, 0, &reply, Instant::now()).unwrap();
         assert_eq!(out.len(), recording.reply.len(), "{}", recording.name());
         assert_eq!(server.is_closing(), recording.server_closes, "{}", recording.name());
     }

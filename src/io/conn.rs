@@ -20,7 +20,7 @@ use crate::base::{Code, Error, Limits, Result};
 use crate::io::clock;
 use crate::io::timer::LazyTimer;
 use crate::io::transport::Transport;
-use crate::proto::pingpong::{Answer, Exception, Reply, ServerConn, Timeouts};
+use crate::proto::pingpong::{Answer, Exception, Reply, ServerConn, Ticket, Timeouts};
 use crate::wire::frame::Inbound;
 use crate::wire::outbuf::OutBuf;
 
@@ -64,6 +64,7 @@ pub struct Setup {
 /// The one way to answer a request, from any thread. Dropping it unused answers with an exception.
 pub struct Responder {
     mailbox: Arc<Mailbox>,
+    ticket: Ticket,
     answered: bool,
 }
 
@@ -71,7 +72,7 @@ impl Responder {
     /// Sends the answer on its way. GONE if the caller is no longer there.
     pub fn send(mut self, reply: Reply) -> Result<()> {
         self.answered = true;
-        self.mailbox.post(reply)
+        self.mailbox.post(self.ticket, reply)
     }
 
     /// The caller's address.
@@ -97,7 +98,7 @@ impl Responder {
             drop(mail);
             return hook();
         }
-        let earlier = mail.on_gone.replace(hook);
+        let earlier = mail.hook(self.ticket).replace(hook);
         drop(mail);
         drop(earlier);
     }
@@ -107,7 +108,7 @@ impl Drop for Responder {
     fn drop(&mut self) {
         if !self.answered {
             let exception = Exception { type_id: 6, text: "handler gave no answer".into(), close: false };
-            let _ = self.mailbox.post(Answer::Exception(exception).into());
+            let _ = self.mailbox.post(self.ticket, Answer::Exception(exception).into());
         }
     }
 }
@@ -123,14 +124,25 @@ pub struct Mailbox {
 
 #[derive(Default)]
 struct Mail {
-    reply: Option<Reply>,
+    replies: Vec<(Ticket, Reply)>,
     order: Order,
     /// The connection has ended.
     gone: bool,
-    on_gone: Option<GoneHook>,
+    /// By ticket.
+    on_gone: Vec<Option<GoneHook>>,
     waker: Option<Waker>,
     /// The task is running and will look again before it sleeps: no wake-up is needed.
     awake: bool,
+}
+
+impl Mail {
+    fn hook(&mut self, ticket: Ticket) -> &mut Option<GoneHook> {
+        let at = ticket as usize;
+        if self.on_gone.len() <= at {
+            self.on_gone.resize_with(at + 1, || None);
+        }
+        &mut self.on_gone[at]
+    }
 }
 
 /// What the server wants of a connection; later ones outrank earlier ones.
@@ -157,14 +169,14 @@ impl Mailbox {
         Mailbox { peer, state: Mutex::default() }
     }
 
-    fn post(&self, reply: Reply) -> Result<()> {
+    fn post(&self, ticket: Ticket, reply: Reply) -> Result<()> {
         let mut mail = self.state.lock();
         if mail.gone {
             return Err(Error::new(Code::Gone, "the caller is no longer there; the answer was dropped")
                 .with_peer(&self.peer));
         }
-        mail.reply = Some(reply);
-        let hook = mail.on_gone.take();
+        mail.replies.push((ticket, reply));
+        let hook = mail.on_gone.get_mut(ticket as usize).and_then(Option::take);
         wake(mail);
         drop(hook);
         Ok(())
@@ -197,6 +209,8 @@ pub struct ConnTask {
     proto: ServerConn,
     input: BytesMut,
     output: OutBuf,
+    /// Answers that were taken out of the mailbox, whose list this one changes places with.
+    replies: Vec<(Ticket, Reply)>,
     timer: LazyTimer,
     order: Order,
     /// The peer has ended its side; what had arrived before is still served.
@@ -222,6 +236,7 @@ impl ConnTask {
             proto,
             input: BytesMut::new(),
             output: OutBuf::new(),
+            replies: Vec::new(),
             timer: LazyTimer::default(),
             order: Order::Serve,
             peer_ended: false,
@@ -234,8 +249,9 @@ impl ConnTask {
         let now = clock::now();
         let mut served = 0;
         loop {
-            if let Some(reply) = self.take_mail(cx, now)? {
-                self.proto.reply(&mut self.output, &reply, now)?;
+            self.take_mail(cx, now)?;
+            for (ticket, reply) in self.replies.drain(..) {
+                self.proto.reply(&mut self.output, ticket, &reply, now)?;
             }
             if served == FAIR_REQUESTS {
                 self.flush(cx, now)?;
@@ -246,9 +262,9 @@ impl ConnTask {
                 // What was answered before is still the peer's.
                 self.flush(cx, now)?;
             }
-            if let Some(request) = received? {
+            if let Some((ticket, request)) = received? {
                 served += 1;
-                let responder = Responder { mailbox: Arc::clone(&self.mailbox), answered: false };
+                let responder = Responder { mailbox: Arc::clone(&self.mailbox), ticket, answered: false };
                 self.setup.dispatch.dispatch(request, responder);
                 continue;
             }
@@ -265,23 +281,22 @@ impl ConnTask {
         }
     }
 
-    /// Follows the server's orders and returns an answer that has come.
-    fn take_mail(&mut self, cx: &Context<'_>, now: Instant) -> Result<Option<Reply>, End> {
-        let reply = {
+    /// Takes the answers that have come, and follows the server's orders.
+    fn take_mail(&mut self, cx: &Context<'_>, now: Instant) -> Result<(), End> {
+        {
             let mut mail = self.mailbox.state.lock();
             mail.awake = true;
             if !mail.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
                 mail.waker = Some(cx.waker().clone());
             }
             self.order = mail.order;
-            mail.reply.take()
-        };
-        match self.order {
-            Order::Serve => {}
-            Order::Drain => self.proto.drain(now),
-            Order::Abort => return Err(End::Ordered),
+            std::mem::swap(&mut mail.replies, &mut self.replies);
         }
-        Ok(reply)
+        match self.order {
+            Order::Serve => Ok(()),
+            Order::Drain => Ok(self.proto.drain(&mut self.output, now)?),
+            Order::Abort => Err(End::Ordered),
+        }
     }
 
     /// Writes what there is, as far as the peer takes it.
@@ -308,15 +323,15 @@ impl ConnTask {
     }
 
     fn wants_bytes(&self) -> bool {
-        let room = !self.proto.is_handling() || self.input.len() < PIPELINE_BYTES;
+        let room = self.proto.can_receive() || self.input.len() < PIPELINE_BYTES;
         room && !self.peer_ended && !self.proto.is_closing() && self.output.len() < PIPELINE_BYTES
     }
 
     /// Reads once. True if there is something new to look at.
     fn fill(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
-        let want = match self.proto.is_handling() {
-            true => READ_BYTES,
-            false => self.proto.missing(&self.input).clamp(READ_BYTES, MAX_READ_BYTES),
+        let want = match self.proto.can_receive() {
+            false => READ_BYTES,
+            true => self.proto.missing(&self.input).clamp(READ_BYTES, MAX_READ_BYTES),
         };
         self.input.reserve(want);
         match self.transport.poll_read(cx, &mut self.input) {
@@ -330,7 +345,7 @@ impl ConnTask {
                 self.peer_ended = true;
                 Ok(true)
             }
-            Poll::Ready(Ok(_)) => Ok(!self.proto.is_handling()),
+            Poll::Ready(Ok(_)) => Ok(self.proto.can_receive()),
         }
     }
 
@@ -346,7 +361,7 @@ impl ConnTask {
             return Err(End::Refused(error));
         }
         let mut mail = self.mailbox.state.lock();
-        mail.awake = mail.reply.is_some() || mail.order != self.order;
+        mail.awake = !mail.replies.is_empty() || mail.order != self.order;
         Ok(!mail.awake)
     }
 }
@@ -409,14 +424,12 @@ impl ConnTask {
 
 impl Drop for ConnTask {
     fn drop(&mut self) {
-        let (reply, waker, hook) = {
+        let (replies, waker, hooks) = {
             let mut mail = self.mailbox.state.lock();
             mail.gone = true;
-            (mail.reply.take(), mail.waker.take(), mail.on_gone.take())
+            (std::mem::take(&mut mail.replies), mail.waker.take(), std::mem::take(&mut mail.on_gone))
         };
-        drop((reply, waker));
-        if let Some(hook) = hook {
-            hook();
-        }
+        drop((replies, waker));
+        hooks.into_iter().flatten().for_each(|hook| hook());
     }
 }

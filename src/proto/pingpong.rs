@@ -6,5 +6,5 @@ mod server;
 #[cfg(test)]
 mod tests;
 
-pub use client::{ClientConn, Request, Response};
-pub use server::{Answer, Exception, Reply, ServerConn, Timeouts};
+pub use client::ClientConn;
+pub use server::{Answer, Exception, Reply, ServerConn, Ticket, Timeouts};

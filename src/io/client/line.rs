@@ -17,7 +17,8 @@ use crate::io::clock;
 use crate::io::timer::LazyTimer;
 use crate::io::transport::{self, Transport};
 use crate::op::operation::Cause;
-use crate::proto::pingpong::{ClientConn, Request, Response};
+use crate::proto::call::{Request, Response};
+use crate::proto::pingpong::ClientConn;
 use crate::wire::outbuf::OutBuf;
 
 /// Pieces handed to one `writev`.

@@ -15,7 +15,8 @@ use crate::io::inherited;
 use crate::io::sys::{self, Bell, Interest, Ready};
 use crate::io::transport::connect_error;
 use crate::op::operation::Cause;
-use crate::proto::pingpong::{ClientConn, Request, Response};
+use crate::proto::call::{Request, Response};
+use crate::proto::pingpong::ClientConn;
 use crate::wire::outbuf::OutBuf;
 
 /// Pieces handed to one `sendmsg`.

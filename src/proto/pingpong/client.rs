@@ -1,64 +1,14 @@
 //! The client's side of a connection: one call at a time.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 
-use crate::base::{Code, Encoding, Error, Limits, Message, Metainfo, Phase, Result};
-use crate::wire::frame::{self, Decoder, Inbound, Layout, Outbound, Payload};
-use crate::wire::keys::{self, int};
+use crate::base::{Code, Error, Limits, Phase, Result};
+use crate::proto::call::{self, Expected, Request, Response};
+use crate::wire::frame::Decoder;
+use crate::wire::keys;
 use crate::wire::outbuf::OutBuf;
-use crate::wire::thrift::{ApplicationException, BinaryReader, MessageType, TType};
-use crate::wire::ttheader::HeaderWriter;
-use crate::wire::{biz, kitex_protobuf, metainfo};
-
-/// What a call puts on the wire.
-#[derive(Clone, Copy, Debug)]
-pub struct Request<'a> {
-    /// The format to send; replies may come in any format.
-    pub layout: Layout,
-    /// Same number in header and payload; not 0.
-    pub seq: i32,
-    /// Whether no reply is expected.
-    pub oneway: bool,
-    /// IDL name of the service, for routing (`isn`); empty leaves it to the server.
-    pub service: &'a str,
-    /// Method name in the payload.
-    pub method: &'a str,
-    /// Name of the destination, for the peer's logs.
-    pub to_service: &'a str,
-    /// Name of the caller, for the peer's logs.
-    pub from_service: &'a str,
-    /// The call's timeout as it is told to the peer.
-    pub timeout: Option<Duration>,
-    /// When the caller gives up.
-    pub deadline: Option<Instant>,
-    /// Pairs that travel with the call.
-    pub metainfo: &'a Metainfo,
-    /// The *args* struct.
-    pub body: &'a Message,
-}
-
-/// What came back.
-#[derive(Debug)]
-pub struct Response {
-    /// The *result* struct, unless the peer sent an exception instead.
-    pub message: Option<Message>,
-    /// Pairs that the handler sent back.
-    pub metainfo: Metainfo,
-    /// The peer's way of saying no: exception, declared exception or business status.
-    pub error: Option<Error>,
-    /// Bytes that the reply took on the wire.
-    pub wire_bytes: usize,
-}
-
-impl Response {
-    /// The end of a oneway call. A server reads what arrived before the end of a connection, and closing
-    /// with nothing unread sends no reset, so there is nothing to wait for.
-    pub fn of_oneway() -> Response {
-        Response { message: None, metainfo: Metainfo::new(), error: None, wire_bytes: 0 }
-    }
-}
 
 /// A client's connection without its socket.
 ///
@@ -73,14 +23,6 @@ pub struct ClientConn {
     reusable: bool,
 }
 
-/// The call under way: what its reply must say.
-#[derive(Debug)]
-struct Expected {
-    seq: i32,
-    method: Bytes,
-    deadline: Option<Instant>,
-}
-
 impl ClientConn {
     /// A fresh connection.
     pub fn new(limits: Limits) -> ClientConn {
@@ -92,22 +34,12 @@ impl ClientConn {
         if self.call.is_some() || !self.reusable {
             return Err(Error::new(Code::InvalidState, "the connection is busy with another call"));
         }
-        let outbound = Outbound {
-            layout: request.layout,
-            flags: 0,
-            seq: request.seq,
-            kind: if request.oneway { MessageType::Oneway } else { MessageType::Call },
-            name: request.method.as_bytes(),
-            body: request.body,
-        };
-        frame::encode(out, &outbound, |header| write_header(header, request))
-            .map_err(|e| e.at(Phase::Send))?;
+        call::encode(out, request, 0)?;
         if request.oneway {
             // The peer never answers; Kitex closes after a oneway, pooled or not (§4.3).
             self.reusable = false;
         } else {
-            self.call =
-                Some(Expected { seq: request.seq, method: method.clone(), deadline: request.deadline });
+            self.call = Some(Expected::of(request, method));
         }
         Ok(())
     }
@@ -132,7 +64,7 @@ impl ClientConn {
         let header = inbound.header.as_ref();
         let stay = header.is_none_or(|header| header.string(keys::CONNECTION_RESET).is_none());
         let clean = buf.is_empty() && stay;
-        let response = read_reply(expected, inbound, self.depth_limit)?;
+        let response = expected.read(inbound, self.depth_limit)?;
         let exception = response.error.as_ref().is_some_and(|error| error.remote_exception().is_some());
         self.call = None;
         self.reusable = clean && !exception;
@@ -174,84 +106,4 @@ impl ClientConn {
     pub fn missing(&self, buf: &BytesMut) -> usize {
         self.decoder.missing(buf)
     }
-}
-
-/// The keys that Kitex's client meta handler writes (§2.1, §2.2).
-fn write_header(header: &mut HeaderWriter<'_>, request: &Request<'_>) {
-    if !request.service.is_empty() {
-        header.string(b"", keys::IDL_SERVICE_NAME, request.service.as_bytes());
-    }
-    metainfo::write(request.metainfo, header);
-    let transport = if request.layout.framed { "framed" } else { "unframed" };
-    header.int(int::TRANSPORT_TYPE, transport.as_bytes());
-    header.int(int::FROM_SERVICE, request.from_service.as_bytes());
-    header.int(int::TO_SERVICE, request.to_service.as_bytes());
-    header.int(int::TO_METHOD, request.method.as_bytes());
-    if let Some(timeout) = request.timeout {
-        header.int(int::RPC_TIMEOUT, timeout.as_millis().to_string().as_bytes());
-    }
-    header.int(int::MSG_TYPE, if request.oneway { b"4" } else { b"1" });
-}
-
-/// Checks a reply against its call and says what the peer answered (§4.4–§4.6, §6, §11).
-fn read_reply(expected: &Expected, inbound: Inbound, depth_limit: u8) -> Result<Response> {
-    let wire_bytes = inbound.size();
-    let biz = inbound.header.as_ref().and_then(biz::read);
-    let metainfo = inbound.header.as_ref().map(metainfo::read_backward).unwrap_or_default();
-    match inbound.kind {
-        MessageType::Reply => {
-            check_reply(expected, &inbound)?;
-            let message = Message::new(inbound.layout.payload.encoding(), inbound.body);
-            let error = biz.map(Error::biz).or(declared_exception(&message, depth_limit)?);
-            Ok(Response { message: Some(message), metainfo, error, wire_bytes })
-        }
-        MessageType::Exception => {
-            let exception = match inbound.layout.payload {
-                Payload::ThriftBinary => ApplicationException::read(&inbound.body, depth_limit)?,
-                Payload::KitexProtobuf => kitex_protobuf::read_exception(&inbound.body)?,
-            };
-            // Volo answers a business error with an exception of type 6 and the status beside it.
-            let error = match biz {
-                Some(biz) if exception.type_id == 6 => Error::biz(biz),
-                _ => Error::remote(exception.type_id, exception.text()),
-            };
-            Ok(Response { message: None, metainfo, error: Some(error), wire_bytes })
-        }
-        kind => {
-            Err(Error::new(Code::BadMessage, format!("client side, invalid message type {}", kind as u8)))
-        }
-    }
-}
-
-fn check_reply(expected: &Expected, inbound: &Inbound) -> Result<()> {
-    if inbound.name != expected.method {
-        let [expect, actual] = [&expected.method, &inbound.name].map(|name| String::from_utf8_lossy(name));
-        let text = format!("wrong method name, expect={expect}, actual={actual}");
-        return Err(Error::new(Code::WrongMethod, text));
-    }
-    if inbound.seq != expected.seq {
-        let text = format!(
-            "method[{}] out of order sequence response, expect[{}], receive[{}]",
-            String::from_utf8_lossy(&expected.method),
-            expected.seq,
-            inbound.seq
-        );
-        return Err(Error::new(Code::OutOfSequence, text));
-    }
-    Ok(())
-}
-
-/// A result struct holds at most one field: 0 is the return value, any other a declared exception
-/// (§4.2). Looks at the first field only, so a large return value is not walked.
-fn declared_exception(result: &Message, depth_limit: u8) -> Result<Option<Error>> {
-    let (Encoding::THRIFT_BINARY, [bytes]) = (result.encoding(), result.segments()) else { return Ok(None) };
-    let &[kind, high, low, ref exception @ ..] = &bytes[..] else { return Ok(None) };
-    let field = i16::from_be_bytes([high, low]);
-    if kind != TType::Struct as u8 || field == 0 {
-        return Ok(None);
-    }
-    let mut reader = BinaryReader::with_depth_limit(exception, depth_limit);
-    reader.skip(TType::Struct)?;
-    let body = bytes.slice_ref(exception.get(..reader.position()).unwrap_or_default());
-    Ok(Some(Error::declared(field, Message::new(Encoding::THRIFT_BINARY, body))))
 }

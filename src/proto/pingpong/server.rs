@@ -1,10 +1,12 @@
-//! The server's side of a connection: requests are answered one at a time, in order.
+//! The server's side of a connection: requests are answered one at a time, in order, unless the client has
+//! asked for answers in any order (ttheader.md §7.3).
 
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 
 use crate::base::{Biz, Code, Error, Limits, Message, Metainfo, Phase, Result};
+use crate::proto::mux::{self, Frames, OUT_OF_ORDER};
 use crate::wire::detect::{self, Protocol};
 use crate::wire::frame::{self, Decoder, Inbound, Layout, Outbound, Payload};
 use crate::wire::keys::{self, int};
@@ -12,6 +14,9 @@ use crate::wire::outbuf::OutBuf;
 use crate::wire::thrift::{ApplicationException, MessageType};
 use crate::wire::ttheader::HeaderWriter;
 use crate::wire::{biz, kitex_protobuf, metainfo};
+
+/// Requests of one multiplexed connection that are handled at once; more stay in the socket.
+const MAX_CONCURRENT: usize = 1024;
 
 /// How long a peer may keep a server waiting.
 #[derive(Clone, Copy, Debug)]
@@ -79,14 +84,22 @@ impl From<Answer> for Reply {
 
 /// A server's connection without its socket.
 ///
-/// Feed [`ServerConn::receive`]; each request it returns takes exactly one [`ServerConn::reply`]
-/// before it returns the next. [`ServerConn::wake_at`] may change after every call.
+/// Feed [`ServerConn::receive`]; each request it returns takes exactly one [`ServerConn::reply`] with its
+/// ticket. [`ServerConn::wake_at`] may change after every call.
 #[derive(Debug)]
 pub struct ServerConn {
     decoder: Decoder,
+    frames: Frames,
     timeouts: Timeouts,
-    state: State,
+    /// The requests that handlers work on, by ticket.
+    pending: Pendings,
     detected: bool,
+    /// The client takes answers in any order: requests don't wait for each other.
+    multiplexed: bool,
+    /// The client of a multiplexed connection was told to send no more.
+    noticed: bool,
+    /// The last bytes are on their way out.
+    closing: bool,
     /// While the server stops: when the connection ends, or later, as soon as nothing is to be answered.
     drain_until: Option<Instant>,
     /// Since when the peer owes us the rest of a packet, or has been idle.
@@ -94,16 +107,8 @@ pub struct ServerConn {
     mid_message: bool,
     /// Since when bytes have been waiting for the peer to take them.
     writing_since: Option<Instant>,
-}
-
-#[derive(Debug)]
-enum State {
-    /// Between requests, or inside one that has not arrived whole.
-    Reading,
-    /// A handler works on this request.
-    Handling(Pending),
-    /// The last bytes are on their way out.
-    Closing,
+    /// Frames of a multiplexed connection that made no sense.
+    passed_over: u64,
 }
 
 /// What a reply mirrors of its request (§3.4, §4.4).
@@ -114,44 +119,91 @@ struct Pending {
     method: Bytes,
 }
 
+/// Names a request of a connection until it is answered; then another request may have it.
+pub type Ticket = u32;
+
+/// A ticket for each request that is not answered.
+#[derive(Debug, Default)]
+struct Pendings {
+    places: Vec<Option<Pending>>,
+    free: Vec<Ticket>,
+    count: usize,
+}
+
+impl Pendings {
+    fn add(&mut self, pending: Pending) -> Ticket {
+        self.count += 1;
+        let ticket = self.free.pop();
+        match ticket.and_then(|ticket| self.places.get_mut(ticket as usize)) {
+            Some(place) => *place = Some(pending),
+            None => self.places.push(Some(pending)),
+        }
+        ticket.unwrap_or(self.places.len() as Ticket - 1)
+    }
+
+    fn take(&mut self, ticket: Ticket) -> Option<Pending> {
+        let pending = self.places.get_mut(ticket as usize)?.take()?;
+        self.count -= 1;
+        self.free.push(ticket);
+        Some(pending)
+    }
+}
+
 impl ServerConn {
     /// A connection that was accepted at `now`.
     pub fn new(limits: Limits, timeouts: Timeouts, now: Instant) -> ServerConn {
         ServerConn {
             decoder: Decoder::new(limits),
+            frames: Frames::new(limits),
             timeouts,
-            state: State::Reading,
+            pending: Pendings::default(),
             detected: false,
+            multiplexed: false,
+            noticed: false,
+            closing: false,
             drain_until: None,
             waiting_since: now,
             mid_message: false,
             writing_since: None,
+            passed_over: 0,
         }
     }
 
-    /// Takes the next request out of `buf`, if it is complete and the one before it is answered.
+    /// Takes the next request out of `buf`, if it is complete and may be handled now.
     /// An error means: close without a reply (§1.6, §3.3, §4.1).
-    pub fn receive(&mut self, buf: &mut BytesMut, now: Instant) -> Result<Option<Inbound>> {
-        if !matches!(self.state, State::Reading) || buf.is_empty() {
+    pub fn receive(&mut self, buf: &mut BytesMut, now: Instant) -> Result<Option<(Ticket, Inbound)>> {
+        if !self.can_receive() || buf.is_empty() {
             return Ok(None);
         }
         if !self.detected && !self.detect(buf)? {
             self.note_partial(true, now);
             return Ok(None);
         }
-        let decoded = self.decoder.decode(buf).map_err(|error| error.at(Phase::Decode))?;
+        let decoded = match self.multiplexed {
+            true => self.cut(buf)?,
+            false => self.decoder.decode(buf).map_err(|error| error.at(Phase::Decode))?,
+        };
         let Some(inbound) = decoded else {
-            self.note_partial(self.decoder.is_mid_message(buf), now);
+            self.note_partial(!buf.is_empty(), now);
             return Ok(None);
         };
         check_request(&inbound)?;
         self.mid_message = false;
-        self.state = State::Handling(Pending {
-            layout: inbound.layout,
-            seq: inbound.seq,
-            method: inbound.name.clone(),
-        });
-        Ok(Some(inbound))
+        self.multiplexed |= inbound.header.as_ref().is_some_and(|header| header.flags() & OUT_OF_ORDER != 0);
+        let pending = Pending { layout: inbound.layout, seq: inbound.seq, method: inbound.name.clone() };
+        Ok(Some((self.pending.add(pending), inbound)))
+    }
+
+    /// The next frame whose message makes sense; others are passed over, as Kitex does: their callers time
+    /// out, all others live.
+    fn cut(&mut self, buf: &mut BytesMut) -> Result<Option<Inbound>> {
+        while let Some((_, message)) = self.frames.cut(buf)? {
+            match message.and_then(|inbound| check_request(&inbound).map(|()| inbound)) {
+                Ok(inbound) => return Ok(Some(inbound)),
+                Err(_) => self.passed_over += 1,
+            }
+        }
+        Ok(None)
     }
 
     /// Only the first bytes of a connection choose its protocol (§3.1).
@@ -174,19 +226,20 @@ impl ServerConn {
         self.mid_message = mid_message;
     }
 
-    /// Appends the answer to the request under way. An error means: close without a reply.
-    pub fn reply(&mut self, out: &mut OutBuf, reply: &Reply, now: Instant) -> Result<()> {
-        let State::Handling(pending) = std::mem::replace(&mut self.state, State::Closing) else {
+    /// Appends the answer to a request under way. An error means: close without a reply.
+    pub fn reply(&mut self, out: &mut OutBuf, ticket: Ticket, reply: &Reply, now: Instant) -> Result<()> {
+        let Some(pending) = self.pending.take(ticket) else {
             return Err(Error::new(Code::InvalidState, "no request waits for an answer"));
         };
         let close = matches!(&reply.answer, Answer::Exception(exception) if exception.close);
+        let close = close && !self.multiplexed;
         if reply.answer != Answer::Oneway {
-            let crrst = close || self.drain_until.is_some();
+            let crrst = close || self.drain_until.is_some() && !self.multiplexed;
             write_reply(out, &pending, reply, crrst).map_err(|error| error.at(Phase::Send))?;
             self.writing_since.get_or_insert(now);
         }
-        if !close {
-            self.state = State::Reading;
+        self.closing |= close;
+        if self.pending.count == 0 && !self.mid_message {
             self.waiting_since = now;
         }
         Ok(())
@@ -197,24 +250,30 @@ impl ServerConn {
         self.writing_since = (left > 0).then_some(now);
     }
 
-    /// Starts the graceful stop: what has arrived is served and replies carry `crrst`. After the drain
-    /// timeout the connection ends as soon as it has nothing to answer: a client that is busy and can't
-    /// be told, for want of a header, would keep it for ever (§10).
-    pub fn drain(&mut self, now: Instant) {
+    /// Starts the graceful stop: what has arrived is served, replies carry `crrst`, and the client of a
+    /// multiplexed connection gets its notice. After the drain timeout the connection ends as soon as it
+    /// has nothing to answer: a client that is busy and can't be told, for want of a header, would keep it
+    /// for ever (§10).
+    pub fn drain(&mut self, out: &mut OutBuf, now: Instant) -> Result<()> {
         self.drain_until.get_or_insert(now + self.timeouts.drain);
+        if self.multiplexed && !std::mem::replace(&mut self.noticed, true) {
+            mux::write_notice(out)?;
+            self.writing_since.get_or_insert(now);
+        }
+        Ok(())
     }
 
     /// When [`ServerConn::expired`] wants to be asked.
     pub fn wake_at(&self) -> Option<Instant> {
         let writing = self.writing_since.map(|since| since + self.timeouts.write);
-        let reading = match (&self.state, self.mid_message) {
-            (State::Reading, true) => Some(self.waiting_since + self.timeouts.read),
-            // Who still takes a reply is not idle.
-            (State::Reading, false) if writing.is_none() => {
+        let reading = match (self.can_receive(), self.mid_message) {
+            (true, true) => Some(self.waiting_since + self.timeouts.read),
+            // Who still takes a reply, or waits for one, is not idle.
+            (true, false) if writing.is_none() && !self.is_handling() => {
                 let idle = self.waiting_since + self.timeouts.idle;
                 Some(self.drain_until.map_or(idle, |at| at.min(idle)))
             }
-            (State::Reading | State::Handling(_) | State::Closing, _) => None,
+            _ => None,
         };
         [writing, reading].into_iter().flatten().min()
     }
@@ -245,17 +304,28 @@ impl ServerConn {
 
     /// Whether the connection ends once everything is written.
     pub fn is_closing(&self) -> bool {
-        matches!(self.state, State::Closing)
+        self.closing
     }
 
-    /// Whether a handler works on a request.
+    /// Whether handlers work on requests.
     pub fn is_handling(&self) -> bool {
-        matches!(self.state, State::Handling(_))
+        self.pending.count > 0
+    }
+
+    /// Whether the next request may be handled: the ones before it are answered, or need not be.
+    pub fn can_receive(&self) -> bool {
+        let most = if self.multiplexed { MAX_CONCURRENT } else { 1 };
+        !self.closing && self.pending.count < most
+    }
+
+    /// Frames that were passed over because they made no sense.
+    pub fn passed_over(&self) -> u64 {
+        self.passed_over
     }
 
     /// How many bytes are worth reading at least, at least 1.
     pub fn missing(&self, buf: &BytesMut) -> usize {
-        self.decoder.missing(buf)
+        if self.multiplexed { self.frames.missing(buf) } else { self.decoder.missing(buf) }
     }
 }
 

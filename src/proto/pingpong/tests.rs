@@ -6,6 +6,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::*;
 use crate::base::{Biz, Code, Encoding, Limits, Message, Metainfo, MetainfoKind};
+use crate::proto::call::{Request, Response};
 use crate::wire::frame::{Inbound, Layout, Payload};
 use crate::wire::outbuf::OutBuf;
 
@@ -52,14 +53,20 @@ impl Pair {
     }
 
     fn take_request(&mut self) -> Inbound {
-        self.server.receive(&mut self.to_server, self.now).unwrap().expect("a request")
+        self.server.receive(&mut self.to_server, self.now).unwrap().expect("a request").1
     }
 
     fn reply(&mut self, reply: impl Into<Reply>) {
         let mut out = OutBuf::new();
-        self.server.reply(&mut out, &reply.into(), self.now).unwrap();
+        self.server.reply(&mut out, 0, &reply.into(), self.now).unwrap();
         drain(&mut out, &mut self.to_client);
         self.server.written(0, self.now);
+    }
+
+    fn drain(&mut self) {
+        let mut out = OutBuf::new();
+        self.server.drain(&mut out, self.now).unwrap();
+        assert!(out.is_empty(), "only clients of multiplexed connections get a notice");
     }
 
     fn take_response(&mut self) -> Response {
@@ -131,7 +138,7 @@ fn bytes_may_come_one_by_one() {
             pair.to_server.extend_from_slice(&[byte]);
             found = pair.server.receive(&mut pair.to_server, pair.now).unwrap();
         }
-        assert_eq!(&found.unwrap().body[..], BODY);
+        assert_eq!(&found.unwrap().1.body[..], BODY);
         pair.reply(Answer::Message(message(BODY)));
         let bytes = pair.to_client.split();
         let mut found = None;
@@ -396,7 +403,7 @@ fn a_peer_that_takes_no_bytes_is_given_up() {
     pair.send(Layout::FRAMED);
     pair.take_request();
     let mut out = OutBuf::new();
-    pair.server.reply(&mut out, &Answer::Message(message(BODY)).into(), pair.now).unwrap();
+    pair.server.reply(&mut out, 0, &Answer::Message(message(BODY)).into(), pair.now).unwrap();
     pair.pass(Duration::from_secs(3));
     pair.server.written(10, pair.now);
     pair.pass(Duration::from_secs(3));
@@ -409,7 +416,7 @@ fn a_peer_that_takes_no_bytes_is_given_up() {
 fn draining_serves_what_is_on_its_way_and_sends_the_client_elsewhere() {
     for layout in LAYOUTS {
         let mut pair = Pair::new();
-        pair.server.drain(pair.now);
+        pair.drain();
         pair.pass(Timeouts::default().drain / 2);
         pair.send(layout);
         pair.take_request();
@@ -426,7 +433,7 @@ fn draining_serves_what_is_on_its_way_and_sends_the_client_elsewhere() {
 fn draining_ends_a_busy_connection_between_two_requests() {
     for layout in LAYOUTS {
         let mut pair = Pair::new();
-        pair.server.drain(pair.now);
+        pair.drain();
         pair.pass(Timeouts::default().drain / 2);
         pair.send(layout);
         pair.take_request();
@@ -441,10 +448,10 @@ fn draining_ends_a_busy_connection_between_two_requests() {
 fn draining_waits_until_a_reply_was_taken() {
     let mut pair = Pair::new();
     let mut out = OutBuf::new();
-    pair.server.drain(pair.now);
+    pair.drain();
     pair.send(Layout::FRAMED);
     pair.take_request();
-    pair.server.reply(&mut out, &Answer::Message(message(BODY)).into(), pair.now).unwrap();
+    pair.server.reply(&mut out, 0, &Answer::Message(message(BODY)).into(), pair.now).unwrap();
     pair.pass(Timeouts::default().drain * 2);
     assert!(pair.server.expired(pair.now).is_none(), "its bytes are still waiting");
     pair.server.written(0, pair.now);
@@ -488,6 +495,6 @@ fn answering_twice_is_refused() {
     pair.take_request();
     pair.reply(Answer::Message(message(BODY)));
     let mut out = OutBuf::new();
-    let again = pair.server.reply(&mut out, &Answer::Message(message(BODY)).into(), pair.now);
+    let again = pair.server.reply(&mut out, 0, &Answer::Message(message(BODY)).into(), pair.now);
     assert_eq!(again.unwrap_err().code(), Code::InvalidState);
 }

@@ -11,7 +11,7 @@ use crate::base::{Code, Error, Message, Metainfo, Phase, Result, log, panic};
 use crate::io::sync::{self, Conn, Interrupt, Pool, PoolOptions, Sent, Stats};
 use crate::io::{Address, Bell, clock, thread};
 use crate::op::operation::{Cancel, Cause};
-use crate::proto::pingpong::{Request, Response};
+use crate::proto::call::{Request, Response};
 use crate::rpc::Runtime;
 use crate::rpc::call::method::Method;
 use crate::rpc::call::reply::{Facts, Reply};

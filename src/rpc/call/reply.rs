@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::{Code, Error, Message, Metainfo, Result};
-use crate::proto::pingpong::Response;
+use crate::proto::call::Response;
 use crate::rpc::call::method::Method;
 
 /// What is known about a call that has ended.

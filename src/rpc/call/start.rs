@@ -11,7 +11,7 @@ use crate::io::client::{Driver, End, Exchange};
 use crate::io::workers::Job;
 use crate::io::{clock, inline};
 use crate::op::operation::{Cause, Completer, Outcome};
-use crate::proto::pingpong::Request;
+use crate::proto::call::Request;
 use crate::rpc::Runtime;
 use crate::rpc::call::client::{CallOptions, Client, Terms};
 use crate::rpc::call::method::Method;
