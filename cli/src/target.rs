@@ -53,15 +53,7 @@ impl Target {
         if !metainfo.is_empty() {
             check_header(name, "transmitting meta information")?;
         }
-        Ok(Target {
-            schema,
-            found,
-            client: Arc::new(client),
-            transport: name,
-            endpoints,
-            method: wire,
-            metainfo,
-        })
+        Ok(Target { schema, found, client, transport: name, endpoints, method: wire, metainfo })
     }
 
     /// The arguments of a request given as JSON.

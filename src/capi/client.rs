@@ -74,7 +74,7 @@ pub unsafe extern "C" fn krpc_client_build(
     guard_new(error, || {
         // SAFETY: the host vouches for the handle.
         let options = unsafe { handle::take(options, "options")? };
-        Ok(handle::give(Arc::new(Client::new(options)?)))
+        Ok(handle::give(Client::new(options)?))
     })
 }
 

@@ -58,6 +58,9 @@ pub unsafe extern "C" fn krpc_client_options_new(
     })
 }
 
+/// Multiplexed connections to one address at most.
+const MAX_MULTIPLEXED: usize = 256;
+
 /// Adds an address; calls take them in turn.
 ///
 /// `address`: "127.0.0.1:8888", "[::1]:8888", "host:8888" or "unix:/path"; UTF-8, copied. Host names
@@ -173,6 +176,31 @@ pub unsafe extern "C" fn krpc_client_options_set_max_idle_connections(
     change(options, error, |options| {
         options.pool.max_idle = count;
         Ok(())
+    })
+}
+
+/// Lets all calls to an address share some connections, whose answers come in any order (TTHeader only; the
+/// peer must be a multiplexing server: of Kitex's, or of this library). Blocking calls then wait for a shard.
+///
+/// `connections`: for each address, 0 to 256; 0, the default, gives each call under way one of its own.
+///
+/// Thread: one at a time. Errors: INVALID_ARGUMENT; also from `krpc_client_build` with a transport that is
+/// not TTHeader. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_client_options_set_multiplexed(
+    options: *mut krpc_client_options,
+    connections: usize,
+    error: *mut *mut krpc_error,
+) -> krpc_status {
+    change(options, error, |options| match connections {
+        0..=MAX_MULTIPLEXED => {
+            options.pool.multiplexed = connections;
+            Ok(())
+        }
+        _ => Err(Error::invalid_argument(
+            "connections",
+            format_args!("{connections} is more than {MAX_MULTIPLEXED}"),
+        )),
     })
 }
 

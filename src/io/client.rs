@@ -6,6 +6,7 @@
 
 mod driver;
 mod line;
+mod mux;
 
 pub use driver::{Driver, DriverOptions};
 pub use line::{End, Exchange};

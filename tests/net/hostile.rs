@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::Arc;
 use std::time::Duration;
 
 use krpc::base::{Code, Limits};
@@ -157,7 +158,7 @@ fn connections_above_the_limit_are_closed_at_accept() {
 }
 
 /// A server that answers a request with fixed bytes and then closes.
-fn lying_server(answer: &'static [u8]) -> (Client, std::thread::JoinHandle<()>) {
+fn lying_server(answer: &'static [u8]) -> (Arc<Client>, std::thread::JoinHandle<()>) {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let mut options = ClientOptions::new("liar");
     options.addresses.push(Address::Ip(listener.local_addr().unwrap()));

@@ -31,7 +31,7 @@ fn two_hundred_callers_inline_and_on_the_pool() {
     for inline in [true, false] {
         let server = echo_server("127.0.0.1:0", inline);
         for transport in TRANSPORTS {
-            let client = Arc::new(client(&server, transport));
+            let client = client(&server, transport);
             storm(&client, 200, 50);
             assert!(client.stats().dialled <= 200, "{:?}", client.stats());
         }
@@ -47,7 +47,7 @@ fn connections_spread_over_several_shards() {
     for address in ["127.0.0.1:0", &unix_path("shards")] {
         let options = ServerOptions { runtime: Some(Arc::clone(&runtime)), ..ServerOptions::default() };
         let server = start_with(options, address, vec![gated_service(&gate)]);
-        let client = Arc::new(client(&server, TRANSPORTS[2]));
+        let client = client(&server, TRANSPORTS[2]);
         let method = krpc::rpc::call::Method::parse("Gate/Wait").unwrap();
         std::thread::scope(|scope| {
             for _ in 0..30 {
@@ -65,7 +65,7 @@ fn connections_spread_over_several_shards() {
 }
 
 /// Calls without a pause until nobody listens any more, and returns how many calls were lost on the way.
-fn push(client: &Client, answered: &AtomicUsize) -> usize {
+fn push(client: &Arc<Client>, answered: &AtomicUsize) -> usize {
     let mut lost = 0;
     loop {
         let reply = client.call(&echo(), &body(b"x"), &CallOptions::default());

@@ -2,6 +2,7 @@
 
 mod hostile;
 mod load;
+mod multiplexed;
 mod started;
 mod support;
 
@@ -205,7 +206,7 @@ fn dead_idle_connections_are_replaced_and_unreachable_addresses_passed_over() {
 fn a_closed_client_refuses_and_cuts_off() {
     let gate = Arc::new(Gate::default());
     let server = start("127.0.0.1:0", vec![gated_service(&gate)]);
-    let client = Arc::new(client(&server, Transport::Ttheader));
+    let client = client(&server, Transport::Ttheader);
     let calling = {
         let client = Arc::clone(&client);
         std::thread::spawn(move || {
@@ -225,7 +226,7 @@ fn a_closed_client_refuses_and_cuts_off() {
 fn stop_lets_what_runs_finish_and_cuts_off_what_does_not() {
     let gate = Arc::new(Gate::default());
     let server = Arc::new(start("127.0.0.1:0", vec![gated_service(&gate)]));
-    let client = Arc::new(client(&server, Transport::Ttheader));
+    let client = client(&server, Transport::Ttheader);
     let call = |client: &Arc<krpc::rpc::call::Client>| {
         let client = Arc::clone(client);
         std::thread::spawn(move || {
@@ -255,7 +256,7 @@ fn stop_lets_what_runs_finish_and_cuts_off_what_does_not() {
 #[test]
 fn an_inline_handler_may_not_block_on_a_call() {
     let backend = echo_server("127.0.0.1:0", true);
-    let downstream = Arc::new(client(&backend, Transport::Ttheader));
+    let downstream = client(&backend, Transport::Ttheader);
     let mut service = Service::new("Echo").unwrap();
     let handler = move |mut request: Request| {
         let reply = downstream.call(&echo(), request.message(), &CallOptions::default());
@@ -274,7 +275,7 @@ fn the_in_flight_limit_answers_and_keeps_the_connection() {
     let gate = Arc::new(Gate::default());
     let options = ServerOptions { max_in_flight: 1, ..ServerOptions::default() };
     let server = start_with(options, "127.0.0.1:0", vec![gated_service(&gate)]);
-    let client = Arc::new(client(&server, Transport::Ttheader));
+    let client = client(&server, Transport::Ttheader);
     let method = Method::parse("Gate/Wait").unwrap();
     let running = {
         let (client, method) = (Arc::clone(&client), method.clone());

@@ -31,7 +31,7 @@ fn code(operation: &Operation<Reply>) -> Code {
 fn a_burst_of_calls_in_every_transport() {
     let server = echo_server("127.0.0.1:0", true);
     for transport in TRANSPORTS {
-        let client = Arc::new(client(&server, transport));
+        let client = client(&server, transport);
         for _ in 0..3 {
             let (texts, ends): (Vec<String>, Vec<_>) = (0..300)
                 .map(|number| {
@@ -52,7 +52,7 @@ fn a_burst_of_calls_in_every_transport() {
 #[test]
 fn completions_arrive_by_callback_once_each() {
     let server = echo_server("127.0.0.1:0", true);
-    let client = Arc::new(client(&server, Transport::Ttheader));
+    let client = client(&server, Transport::Ttheader);
     client.prepare().unwrap();
     let (sender, ends): (_, Receiver<usize>) = channel();
     let (method, message) = (echo(), body(b"x"));
@@ -79,7 +79,7 @@ fn completions_arrive_by_callback_once_each() {
 fn cancel_deadline_and_free_end_a_call_and_its_connection() {
     let gate = Arc::new(Gate::default());
     let server = support_start(&gate);
-    let client = Arc::new(client(&server, Transport::Ttheader));
+    let client = client(&server, Transport::Ttheader);
     let wait = Method::parse("Gate/Wait").unwrap();
 
     let cancelled = start(&client, &wait, "a", CallOptions::default());
@@ -108,7 +108,7 @@ fn support_start(gate: &Arc<Gate>) -> krpc::rpc::server::Server {
 fn a_context_ends_the_calls_made_in_it_blocking_or_not() {
     let gate = Arc::new(Gate::default());
     let server = support_start(&gate);
-    let client = Arc::new(client(&server, Transport::TtheaderFramed));
+    let client = client(&server, Transport::TtheaderFramed);
     let wait = Method::parse("Gate/Wait").unwrap();
     let context = Context::new(None, ContextOptions::default());
     let started =
@@ -148,7 +148,7 @@ fn close_and_shutdown_end_what_is_under_way() {
     let gate = Arc::new(Gate::default());
     let server = support_start(&gate);
     let wait = Method::parse("Gate/Wait").unwrap();
-    let client = Arc::new(client(&server, Transport::Ttheader));
+    let client = client(&server, Transport::Ttheader);
     let pending = start(&client, &wait, "a", CallOptions::default());
     gate.wait_for_entry();
     client.close(false);
@@ -160,7 +160,7 @@ fn close_and_shutdown_end_what_is_under_way() {
     let runtime = krpc::rpc::Runtime::start(&Default::default()).unwrap();
     let mut options = client_options(&server, Transport::Ttheader);
     options.runtime = Some(Arc::clone(&runtime));
-    let client = Arc::new(Client::new(options).unwrap());
+    let client = Client::new(options).unwrap();
     let pending: Vec<_> = (0..10).map(|_| start(&client, &wait, "b", CallOptions::default())).collect();
     runtime.shutdown().unwrap();
     pending.iter().for_each(|operation| assert_eq!(code(operation), Code::Closed));
@@ -174,7 +174,7 @@ fn unreachable_addresses_are_passed_over_and_dead_connections_replaced() {
     let address = server.addresses()[0].clone();
     let mut options = client_options(&server, Transport::Framed);
     options.addresses.insert(0, refused_address());
-    let client = Arc::new(Client::new(options).unwrap());
+    let client = Client::new(options).unwrap();
     for _ in 0..4 {
         assert_eq!(end(&start(&client, &echo(), "x", CallOptions::default())).error(), None);
     }
@@ -194,7 +194,7 @@ fn idle_connections_end_by_themselves() {
     let server = echo_server("127.0.0.1:0", true);
     let mut options = client_options(&server, Transport::Ttheader);
     options.pool.idle_timeout = Duration::from_millis(30);
-    let client = Arc::new(Client::new(options).unwrap());
+    let client = Client::new(options).unwrap();
     assert_eq!(end(&start(&client, &echo(), "x", CallOptions::default())).error(), None);
     while client.stats().idle > 0 || server.connection_count() > 0 {
         std::thread::yield_now();

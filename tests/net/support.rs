@@ -68,7 +68,7 @@ pub fn client_options(server: &Server, transport: Transport) -> ClientOptions {
     options
 }
 
-pub fn client(server: &Server, transport: Transport) -> Client {
+pub fn client(server: &Server, transport: Transport) -> Arc<Client> {
     Client::new(client_options(server, transport)).unwrap()
 }
 

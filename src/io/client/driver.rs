@@ -15,6 +15,7 @@ use crate::base::panic;
 use crate::base::{Error, Phase};
 use crate::io::addr::Address;
 use crate::io::client::line::{Exchange, Job, Line, Slot};
+use crate::io::client::mux::{MuxLine, MuxSlot};
 use crate::io::runtime::Runtime;
 use crate::io::sync::{PoolOptions, Stats};
 use crate::op::operation::Cause;
@@ -49,7 +50,14 @@ pub(super) struct Shared {
 #[derive(Default)]
 struct Lines {
     next: u64,
-    open: HashMap<u64, Arc<Slot>>,
+    open: HashMap<u64, Arc<dyn Ends>>,
+}
+
+/// A connection, for whoever closes the client.
+pub(super) trait Ends: Send + Sync {
+    /// Nothing will be handed over any more: an idle connection ends, and calls under way too if they are
+    /// cut off.
+    fn close(&self, cut_off: bool);
 }
 
 #[derive(Default)]
@@ -81,14 +89,19 @@ impl Driver {
             log: runtime.log().clone(),
         });
         let shard = runtime.shard(runtime.next_shard()).clone();
-        let task = Dispatch { shared: Arc::clone(&shared), shard: shard.clone(), batch: Vec::new() };
+        let task = Dispatch {
+            mux: shared.peers.iter().map(|_| vec![None; shared.options.multiplexed]).collect(),
+            shared: Arc::clone(&shared),
+            shard: shard.clone(),
+            batch: Vec::new(),
+        };
         shard.spawn(task);
         Driver { shared }
     }
 
     /// Sends calls on their way. Each ends exactly once, whatever happens.
     pub fn submit(&self, exchanges: impl IntoIterator<Item = Box<dyn Exchange>>) {
-        let jobs = exchanges.into_iter().map(|exchange| Job { exchange, attempts: 0, reused: false });
+        let jobs = exchanges.into_iter().map(Job::new);
         self.shared.post(jobs);
     }
 
@@ -149,11 +162,11 @@ impl Shared {
         self.found_dead.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn line_starts(&self, slot: &Arc<Slot>) -> u64 {
+    fn line_starts(&self, slot: Arc<dyn Ends>) -> u64 {
         let mut lines = self.lines.lock();
         let id = lines.next;
         lines.next += 1;
-        lines.open.insert(id, Arc::clone(slot));
+        lines.open.insert(id, slot);
         id
     }
 
@@ -192,6 +205,11 @@ impl Shared {
         self.post(std::iter::once(job));
     }
 
+    /// Whether a call that was not sent may take another connection.
+    pub(super) fn may_try_again(&self, job: &Job) -> bool {
+        job.attempts < MAX_ADDRESSES_TRIED
+    }
+
     /// A call whose address could not be reached: the next one may, unless all were tried.
     pub(super) fn next_peer(&self, job: Job, peer: Arc<str>, error: Error) {
         let tries = u32::try_from(self.peers.len()).unwrap_or(u32::MAX).min(MAX_ADDRESSES_TRIED);
@@ -222,16 +240,27 @@ struct Dispatch {
     shared: Arc<Shared>,
     shard: Handle,
     batch: Vec<Job>,
+    /// The multiplexed connections to each peer.
+    mux: Vec<Vec<Option<Arc<MuxSlot>>>>,
 }
 
 impl Dispatch {
-    fn place(&self, mut job: Job) {
+    fn place(&mut self, mut job: Job) {
         if let Some(error) = job.cancelled() {
             return job.fail(None, error.at(Phase::Resolve));
         }
-        let peer = self.shared.next_peer.fetch_add(1, Ordering::Relaxed) % self.shared.peers.len();
+        if job.attempts == 0 {
+            job.turn = self.shared.next_peer.fetch_add(1, Ordering::Relaxed);
+        }
+        // Each attempt goes to another address, whatever other calls do meanwhile.
+        let peers = self.shared.peers.len();
+        let peer = job.turn.wrapping_add(job.attempts as usize) % peers;
         job.attempts += 1;
         job.reused = true;
+        if self.shared.options.multiplexed > 0 {
+            let index = job.turn / peers % self.shared.options.multiplexed;
+            return self.share(job, peer, index);
+        }
         while let Some(slot) = self.pop_idle(peer) {
             match slot.hand_over(job) {
                 Ok(()) => {
@@ -243,8 +272,26 @@ impl Dispatch {
         }
         job.reused = false;
         let slot = Slot::with(job);
-        let id = self.shared.line_starts(&slot);
+        let id = self.shared.line_starts(Arc::clone(&slot) as _);
         self.shard.spawn(Line::new(Arc::clone(&self.shared), slot, peer, id));
+    }
+
+    /// Hands a call to one of the peer's multiplexed connections; makes it if there is none, or no more.
+    fn share(&mut self, mut job: Job, peer: usize, index: usize) {
+        if let Some(slot) = &self.mux[peer][index] {
+            match slot.hand_over(job) {
+                Ok(()) => {
+                    self.shared.reused.fetch_add(1, Ordering::Relaxed);
+                    return;
+                }
+                Err(back) => job = back,
+            }
+        }
+        job.reused = false;
+        let slot = MuxSlot::with(job);
+        self.mux[peer][index] = Some(Arc::clone(&slot));
+        let id = self.shared.line_starts(Arc::clone(&slot) as _);
+        self.shard.spawn(MuxLine::new(Arc::clone(&self.shared), slot, peer, id));
     }
 
     fn pop_idle(&self, peer: usize) -> Option<Arc<Slot>> {

@@ -12,11 +12,11 @@ use crate::base::fault::{self, Point};
 use crate::base::lock::Mutex;
 use crate::base::panic;
 use crate::base::{Code, Error, Phase, Result};
-use crate::io::client::driver::Shared;
+use crate::io::client::driver::{Ends, Shared};
 use crate::io::clock;
 use crate::io::timer::LazyTimer;
 use crate::io::transport::{self, Transport};
-use crate::op::operation::Cause;
+use crate::op::operation::{CancelHook, Cause};
 use crate::proto::call::{Request, Response};
 use crate::proto::pingpong::ClientConn;
 use crate::wire::outbuf::OutBuf;
@@ -41,8 +41,8 @@ pub trait Exchange: Send {
     fn method(&self) -> &Bytes;
     /// Why somebody wants the call to end, if so.
     fn cancelled(&self) -> Option<Cause>;
-    /// Whom to wake when that changes.
-    fn watch(&self, waker: &Waker);
+    /// What to do when that changes; at once if it has.
+    fn watch(&self, on_cancel: CancelHook);
     /// The end, once.
     fn finish(self: Box<Self>, end: End);
 }
@@ -67,14 +67,20 @@ pub(super) struct Job {
     pub(super) exchange: Box<dyn Exchange>,
     pub(super) attempts: u32,
     pub(super) reused: bool,
+    /// Its place in the order of the addresses, from its first attempt on.
+    pub(super) turn: usize,
 }
 
 impl Job {
+    pub(super) fn new(exchange: Box<dyn Exchange>) -> Job {
+        Job { exchange, attempts: 0, reused: false, turn: 0 }
+    }
+
     pub(super) fn fail(self, peer: Option<Arc<str>>, error: Error) {
         self.end(peer, 0, Err(error));
     }
 
-    fn end(self, peer: Option<Arc<str>>, request_bytes: usize, outcome: Result<Response>) {
+    pub(super) fn end(self, peer: Option<Arc<str>>, request_bytes: usize, outcome: Result<Response>) {
         let end = End { outcome, peer, request_bytes, attempts: self.attempts, reused: self.reused };
         self.exchange.finish(end);
     }
@@ -119,10 +125,10 @@ impl Slot {
         wake(waker);
         Ok(())
     }
+}
 
-    /// Nothing will be handed over any more: an idle connection ends, and a call under way too if it is
-    /// cut off.
-    pub(super) fn close(&self, cut_off: bool) {
+impl Ends for Slot {
+    fn close(&self, cut_off: bool) {
         let mut state = self.state.lock();
         state.open = false;
         state.cut_off |= cut_off;
@@ -155,9 +161,19 @@ pub(super) struct Line {
     id: u64,
 }
 
-enum Socket {
+/// A client's socket.
+pub(super) enum Socket {
+    /// On its way, until the connect timeout.
     Connecting(transport::Connecting, Instant),
+    /// Connected.
     Open(Transport),
+}
+
+impl Socket {
+    pub(super) fn connecting(shared: &Shared, peer: usize, now: Instant) -> Socket {
+        let limit = now + shared.options().connect_timeout;
+        Socket::Connecting(transport::connect(shared.address(peer).clone()), limit)
+    }
 }
 
 /// The call under way and what of it has left.
@@ -185,13 +201,11 @@ impl From<Error> for Stop {
 impl Line {
     pub(super) fn new(shared: Arc<Shared>, slot: Arc<Slot>, peer: usize, id: u64) -> Line {
         let now = clock::now();
-        let connecting = transport::connect(shared.address(peer).clone());
-        let limit = now + shared.options().connect_timeout;
         Line {
             proto: ClientConn::new(shared.options().limits),
             slot,
             peer,
-            socket: Socket::Connecting(connecting, limit),
+            socket: Socket::connecting(&shared, peer, now),
             input: BytesMut::new(),
             output: OutBuf::new(),
             timer: LazyTimer::default(),
@@ -233,7 +247,8 @@ impl Line {
             (job, state.open, state.cut_off)
         };
         if let Some(job) = job {
-            job.exchange.watch(cx.waker());
+            let waker = cx.waker().clone();
+            job.exchange.watch(Box::new(move |_| waker.wake()));
             self.offered = false;
             self.job = Some(Sending { job, bytes: 0 });
         }

@@ -19,6 +19,9 @@ pub struct PoolOptions {
     pub idle_timeout: Duration,
     /// Idle connections kept per address. Default 256.
     pub max_idle: usize,
+    /// Connections to each address that all calls share; 0: each call under way has one of its own.
+    /// TTHeader only (ttheader.md §7.3). Default 0.
+    pub multiplexed: usize,
     /// Limits on replies.
     pub limits: Limits,
 }
@@ -29,6 +32,7 @@ impl Default for PoolOptions {
             connect_timeout: Duration::from_secs(1),
             idle_timeout: Duration::from_secs(60),
             max_idle: 256,
+            multiplexed: 0,
             limits: Limits::DEFAULT,
         }
     }

@@ -15,7 +15,7 @@ use crate::wire::outbuf::OutBuf;
 
 /// A client's connection without its socket, shared by any number of calls. `W` is whoever waits for one.
 ///
-/// Call [`MuxClient::send`] for each call, write what it put out, and feed [`MuxClient::receive`] until it
+/// Call [`MuxClient::send`] and [`MuxClient::wait`] for each call, write what it put out, and feed [`MuxClient::receive`] until it
 /// has no more. [`MuxClient::wake_at`] may change after each.
 #[derive(Debug)]
 pub struct MuxClient<W> {
@@ -29,6 +29,11 @@ pub struct MuxClient<W> {
     closing: bool,
     dropped: u64,
 }
+
+/// A request that was sent and has a reply to come.
+#[derive(Debug)]
+#[must_use]
+pub struct Sent(Expected);
 
 #[derive(Debug)]
 struct Waiting<W> {
@@ -49,27 +54,22 @@ impl<W> MuxClient<W> {
         }
     }
 
-    /// Appends a request to `out`. A two-way call is remembered with whoever waits for it, who comes back
-    /// from [`MuxClient::receive`], [`MuxClient::expire`], [`MuxClient::forget`] or [`MuxClient::lose`]; of a
-    /// oneway call he comes back at once. On an error he does too, and nothing was appended.
-    pub fn send(
-        &mut self,
-        out: &mut OutBuf,
-        request: &Request<'_>,
-        method: &Bytes,
-        who: W,
-    ) -> std::result::Result<Option<W>, (W, Error)> {
-        if let Err(error) = self.check(request).and_then(|()| call::encode(out, request, OUT_OF_ORDER)) {
-            return Err((who, error));
-        }
-        if request.oneway {
-            return Ok(Some(who));
-        }
-        if let Some(deadline) = request.deadline {
+    /// Appends a request to `out`. For a two-way call, [`MuxClient::wait`] must follow; nobody waits for a
+    /// oneway call. On an error nothing was appended.
+    pub fn send(&self, out: &mut OutBuf, request: &Request<'_>, method: &Bytes) -> Result<Option<Sent>> {
+        self.check(request)?;
+        call::encode(out, request, OUT_OF_ORDER)?;
+        Ok((!request.oneway).then(|| Sent(Expected::of(request, method))))
+    }
+
+    /// Remembers who waits for a reply. He comes back from [`MuxClient::receive`], [`MuxClient::expire`],
+    /// [`MuxClient::forget`] or [`MuxClient::lose`].
+    pub fn wait(&mut self, sent: Sent, who: W) {
+        let Sent(expected) = sent;
+        if let Some(deadline) = expected.deadline {
             self.look_at = Some(self.look_at.map_or(deadline, |at| at.min(deadline)));
         }
-        self.calls.insert(request.seq, Waiting { expected: Expected::of(request, method), who });
-        Ok(None)
+        self.calls.insert(expected.seq, Waiting { expected, who });
     }
 
     fn check(&self, request: &Request<'_>) -> Result<()> {

@@ -43,12 +43,8 @@ impl Pair {
         }
     }
 
-    /// The caller's name is his sequence id.
-    fn call(
-        &mut self,
-        seq: i32,
-        change: impl FnOnce(&mut Request<'_>),
-    ) -> std::result::Result<Option<i32>, Code> {
+    /// The caller's name is his sequence id. True if nobody waits.
+    fn call(&mut self, seq: i32, change: impl FnOnce(&mut Request<'_>)) -> std::result::Result<bool, Code> {
         let (metainfo, body) = (Metainfo::new(), body(seq));
         let mut request = Request {
             layout: Layout::TTHEADER_FRAMED,
@@ -65,16 +61,17 @@ impl Pair {
         };
         change(&mut request);
         let mut out = OutBuf::new();
-        let sent = self.client.send(&mut out, &request, &SAY, seq);
+        let sent = self.client.send(&mut out, &request, &SAY).map_err(|error| error.code())?;
         empty(&mut out, &mut self.to_server);
-        sent.map_err(|(who, error)| {
-            assert_eq!(who, seq);
-            error.code()
-        })
+        let is_oneway = sent.is_none();
+        if let Some(sent) = sent {
+            self.client.wait(sent, seq);
+        }
+        Ok(is_oneway)
     }
 
     fn calls(&mut self, seqs: impl IntoIterator<Item = i32>) {
-        seqs.into_iter().for_each(|seq| assert_eq!(self.call(seq, |_| ()), Ok(None)));
+        seqs.into_iter().for_each(|seq| assert_eq!(self.call(seq, |_| ()), Ok(false)));
     }
 
     /// All requests that can be handled now, by their sequence ids.
@@ -182,7 +179,7 @@ fn a_late_reply_meets_nobody() {
     let mut pair = Pair::new();
     let deadline = pair.now + Duration::from_millis(10);
     pair.calls([1]);
-    assert_eq!(pair.call(2, |request| request.deadline = Some(deadline)), Ok(None));
+    assert_eq!(pair.call(2, |request| request.deadline = Some(deadline)), Ok(false));
     assert_eq!(pair.client.wake_at(), Some(deadline));
     assert!(pair.client.expire(pair.now).is_empty());
     assert_eq!(pair.client.expire(deadline), [2]);
@@ -206,7 +203,7 @@ fn a_look_at_the_deadlines_may_be_in_vain() {
     let at = |milliseconds| pair.now + Duration::from_millis(milliseconds);
     let (first, second) = (at(10), at(30));
     for (seq, deadline) in [(1, second), (2, first)] {
-        assert_eq!(pair.call(seq, |request| request.deadline = Some(deadline)), Ok(None));
+        assert_eq!(pair.call(seq, |request| request.deadline = Some(deadline)), Ok(false));
     }
     let tickets = pair.take_requests();
     pair.answer(tickets[&2], Answer::Message(body(-2)));
@@ -303,7 +300,7 @@ fn an_exception_keeps_the_connection() {
 #[test]
 fn a_oneway_call_waits_for_nothing() {
     let mut pair = Pair::new();
-    assert_eq!(pair.call(1, |request| request.oneway = true), Ok(Some(1)));
+    assert_eq!(pair.call(1, |request| request.oneway = true), Ok(true));
     assert_eq!((pair.client.waiting(), pair.client.is_open()), (0, true));
     let tickets = pair.take_requests();
     pair.answer(tickets[&1], Answer::Oneway);

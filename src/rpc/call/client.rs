@@ -164,16 +164,20 @@ struct Call<'a> {
 
 impl Client {
     /// A client without connections yet.
-    pub fn new(options: ClientOptions) -> Result<Client> {
+    pub fn new(options: ClientOptions) -> Result<Arc<Client>> {
         if options.addresses.is_empty() {
             return Err(Error::new(Code::NoAddress, "the client has no address to call; add at least one"));
+        }
+        if options.pool.multiplexed > 0 && !options.transport.layout().ttheader {
+            let text = "multiplexed connections need a TTHeader transport";
+            return Err(Error::invalid_argument("transport", text));
         }
         let cut_off = Bell::new().map_err(|e| Error::new(Code::OutOfResources, e.to_string()))?;
         let peers = options.addresses.iter().map(|address| Peer {
             name: address.to_string().into(),
             pool: Pool::new(address.clone(), options.pool),
         });
-        Ok(Client {
+        Ok(Arc::new(Client {
             peers: peers.collect(),
             options,
             next_peer: AtomicUsize::new(0),
@@ -182,11 +186,15 @@ impl Client {
             cut_off,
             shard: OnceLock::new(),
             starting: Mutex::new(()),
-        })
+        }))
     }
 
-    /// Calls a method and waits for its end on the current thread; no other thread takes part.
-    pub fn call(&self, method: &Method, message: &Message, options: &CallOptions<'_>) -> Reply {
+    /// Calls a method and waits for its end on the current thread; no other thread takes part, unless
+    /// connections are multiplexed.
+    pub fn call(self: &Arc<Client>, method: &Method, message: &Message, options: &CallOptions<'_>) -> Reply {
+        if self.options.pool.multiplexed > 0 {
+            return self.call_shared(method, message, *options);
+        }
         let started = clock::now();
         let metainfo = options.all_metainfo();
         let mut call = Call {

@@ -1,7 +1,6 @@
 //! Calls that nobody waits for: they run on a shard and end in an operation.
 
 use std::sync::Arc;
-use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -9,8 +8,8 @@ use bytes::Bytes;
 use crate::base::{Code, Error, Message, Metainfo, Result, panic};
 use crate::io::client::{Driver, End, Exchange};
 use crate::io::workers::Job;
-use crate::io::{clock, inline};
-use crate::op::operation::{Cause, Completer, Outcome};
+use crate::io::{clock, inline, thread};
+use crate::op::operation::{self, CancelHook, Cause, Completer, Outcome};
 use crate::proto::call::Request;
 use crate::rpc::Runtime;
 use crate::rpc::call::client::{CallOptions, Client, Terms};
@@ -75,6 +74,24 @@ impl Client {
                 calls.into_iter().for_each(|call| call.completer.complete(Reply::failed(error.clone())))
             }
         }
+    }
+}
+
+impl Client {
+    /// A call that waits here for its end, which a shard brings: its connection is shared.
+    pub(super) fn call_shared(
+        self: &Arc<Client>,
+        method: &Method,
+        message: &Message,
+        options: CallOptions<'_>,
+    ) -> Reply {
+        if let Err(error) = thread::may_block().and_then(|()| self.prepare()) {
+            return Reply::failed(error);
+        }
+        let (operation, completer) = operation::new(None);
+        self.start([Start { method, message, options, completer }]);
+        operation.wait(None);
+        operation.take().unwrap_or_else(Reply::abandoned)
     }
 }
 
@@ -151,9 +168,8 @@ impl Exchange for Started {
         self.completer.is_cancelled()
     }
 
-    fn watch(&self, waker: &Waker) {
-        let waker = waker.clone();
-        self.completer.on_cancel(Box::new(move |_| waker.wake()));
+    fn watch(&self, on_cancel: CancelHook) {
+        self.completer.on_cancel(on_cancel);
     }
 
     fn finish(self: Box<Self>, end: End) {

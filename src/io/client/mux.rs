@@ -1,0 +1,463 @@
+//! The task that owns one multiplexed client connection: any number of calls share it.
+
+use std::collections::VecDeque;
+use std::io::IoSlice;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+use bytes::BytesMut;
+
+use crate::base::fault::{self, Point};
+use crate::base::lock::Mutex;
+use crate::base::panic;
+use crate::base::{Code, Error, Phase};
+use crate::io::client::driver::{Ends, Shared};
+use crate::io::client::line::{Job, Socket};
+use crate::io::clock;
+use crate::io::timer::LazyTimer;
+use crate::op::operation::Cause;
+use crate::proto::call::Response;
+use crate::proto::mux::MuxClient;
+use crate::wire::outbuf::OutBuf;
+
+/// Pieces handed to one `writev`.
+const MAX_SLICES: usize = 64;
+
+/// Least room made before a read: many small replies come together.
+const READ_BYTES: usize = 32 << 10;
+
+/// Most room made at once for the rest of a large reply.
+const MAX_READ_BYTES: usize = 256 << 10;
+
+/// While so many bytes wait to be written, further calls wait unsent.
+const OUTPUT_BYTES: usize = 1 << 20;
+
+/// Reads in a row before other connections of the shard get their turn.
+const FAIR_READS: usize = 16;
+
+/// Where others reach a multiplexed connection.
+pub(super) struct MuxSlot {
+    state: Mutex<SlotState>,
+}
+
+#[derive(Default)]
+struct SlotState {
+    jobs: Vec<Job>,
+    /// Calls that somebody wants to end, by sequence id.
+    cancelled: Vec<i32>,
+    waker: Option<Waker>,
+    /// The task is running and will look again before it sleeps: no wake-up is needed.
+    awake: bool,
+    /// No call may be handed over any more.
+    closed: bool,
+    /// The calls under way must end too.
+    cut_off: bool,
+}
+
+impl MuxSlot {
+    /// A slot whose connection starts with a call.
+    pub(super) fn with(job: Job) -> Arc<MuxSlot> {
+        let state = SlotState { jobs: vec![job], awake: true, ..SlotState::default() };
+        Arc::new(MuxSlot { state: Mutex::new(state) })
+    }
+
+    /// Hands over a call; gives it back if the connection takes no more.
+    pub(super) fn hand_over(&self, job: Job) -> Result<(), Job> {
+        let mut job = Some(job);
+        self.tell(|state| {
+            if !state.closed {
+                state.jobs.extend(job.take());
+            }
+        });
+        job.map_or(Ok(()), Err)
+    }
+
+    /// Takes no more calls; returns those that nobody has looked at.
+    fn end(&self) -> Vec<Job> {
+        let mut state = self.state.lock();
+        state.closed = true;
+        std::mem::take(&mut state.jobs)
+    }
+
+    fn cancel(&self, seq: i32) {
+        self.tell(|state| state.cancelled.push(seq));
+    }
+
+    fn tell(&self, change: impl FnOnce(&mut SlotState)) {
+        let mut state = self.state.lock();
+        change(&mut state);
+        if std::mem::replace(&mut state.awake, true) {
+            return;
+        }
+        let waker = state.waker.take();
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+impl Ends for MuxSlot {
+    fn close(&self, cut_off: bool) {
+        self.tell(|state| {
+            state.closed = true;
+            state.cut_off |= cut_off;
+        });
+    }
+}
+
+/// A call that was sent, or is about to be.
+struct Sending {
+    job: Job,
+    /// Bytes of its request.
+    bytes: usize,
+    /// Where in all that was ever written to the connection its request begins.
+    begins: u64,
+}
+
+/// One connection. Polled by its shard until it ends.
+pub(super) struct MuxLine {
+    shared: Arc<Shared>,
+    slot: Arc<MuxSlot>,
+    peer: usize,
+    id: u64,
+    socket: Socket,
+    proto: MuxClient<Sending>,
+    input: BytesMut,
+    output: OutBuf,
+    /// Bytes that have left.
+    written: u64,
+    /// Calls that wait for the connection, or for room to be sent.
+    unsent: VecDeque<Job>,
+    /// Oneway calls that end when they have left, in the order of their bytes.
+    leaving: VecDeque<Sending>,
+    timer: LazyTimer,
+    idle_since: Instant,
+    closed: bool,
+}
+
+/// Why the connection ends.
+enum Stop {
+    Quietly,
+    /// It could not be made.
+    Unreachable(Error),
+    /// It was lost: cleanly, or for a reason.
+    Lost(Option<std::io::Error>),
+    /// Every call ends with this.
+    With(Error),
+    Panicked(Error),
+}
+
+impl MuxLine {
+    pub(super) fn new(shared: Arc<Shared>, slot: Arc<MuxSlot>, peer: usize, id: u64) -> MuxLine {
+        let now = clock::now();
+        MuxLine {
+            proto: MuxClient::new(shared.options().limits),
+            socket: Socket::connecting(&shared, peer, now),
+            slot,
+            peer,
+            id,
+            input: BytesMut::new(),
+            output: OutBuf::new(),
+            written: 0,
+            unsent: VecDeque::new(),
+            leaving: VecDeque::new(),
+            timer: LazyTimer::default(),
+            idle_since: now,
+            closed: false,
+            shared,
+        }
+    }
+
+    fn run(&mut self, cx: &mut Context<'_>) -> Result<(), Stop> {
+        fault::panic_at(Point::ClientTask);
+        // One look at the clock serves the whole wake-up: nothing in here waits.
+        let now = clock::now();
+        let mut reads = 0;
+        loop {
+            self.look_around(cx)?;
+            if self.connect(cx, now)? {
+                // Read first: what the peer has closed meanwhile gets no new calls.
+                while self.read(cx)? {
+                    reads += 1;
+                    if reads == FAIR_READS {
+                        cx.waker().wake_by_ref();
+                        return Ok(());
+                    }
+                }
+                self.send(now);
+                self.flush(cx)?;
+            }
+            self.end_if_idle()?;
+            self.wait(cx)?;
+            if self.falls_asleep() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Takes new calls, and ends those that somebody wants to end.
+    fn look_around(&mut self, cx: &Context<'_>) -> Result<(), Stop> {
+        let (jobs, cancelled, cut_off) = {
+            let mut state = self.slot.state.lock();
+            state.awake = true;
+            if !state.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+                state.waker = Some(cx.waker().clone());
+            }
+            self.closed = state.closed;
+            (std::mem::take(&mut state.jobs), std::mem::take(&mut state.cancelled), state.cut_off)
+        };
+        for job in jobs {
+            let (slot, seq) = (Arc::clone(&self.slot), job.exchange.request().seq);
+            job.exchange.watch(Box::new(move |_| slot.cancel(seq)));
+            self.unsent.push_back(job);
+        }
+        for seq in cancelled {
+            self.end_cancelled(seq);
+        }
+        match cut_off {
+            true => Err(Stop::With(Cause::Closed.error().at(Phase::Wait))),
+            false => Ok(()),
+        }
+    }
+
+    fn end_cancelled(&mut self, seq: i32) {
+        let unsent = self.unsent.iter().position(|job| job.exchange.request().seq == seq);
+        let job = match unsent.and_then(|at| self.unsent.remove(at)) {
+            Some(job) => Some((job, 0)),
+            None => self.proto.forget(seq).map(|sending| (sending.job, sending.bytes)),
+        };
+        if let Some((job, bytes)) = job {
+            let error = job.cancelled().unwrap_or_else(|| Cause::ByHost.error());
+            job.end(Some(self.peer_name()), bytes, Err(error.at(Phase::Wait)));
+        }
+    }
+
+    fn peer_name(&self) -> Arc<str> {
+        Arc::clone(self.shared.peer_name(self.peer))
+    }
+
+    /// True once there is a connection.
+    fn connect(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<bool, Stop> {
+        let Socket::Connecting(connecting, _) = &mut self.socket else { return Ok(true) };
+        match connecting.as_mut().poll(cx) {
+            Poll::Ready(Ok(transport)) => {
+                self.socket = Socket::Open(transport);
+                self.shared.count_dialled();
+                self.idle_since = now;
+                Ok(true)
+            }
+            Poll::Ready(Err(error)) => Err(Stop::Unreachable(error)),
+            Poll::Pending => Ok(false),
+        }
+    }
+
+    /// Encodes the calls that wait, as long as there is room.
+    fn send(&mut self, now: Instant) {
+        while self.proto.is_open()
+            && self.output.len() < OUTPUT_BYTES
+            && let Some(job) = self.unsent.pop_front()
+        {
+            self.idle_since = now;
+            if let Err((job, error)) = self.send_one(job) {
+                job.end(Some(self.peer_name()), 0, Err(error));
+            }
+        }
+    }
+
+    fn send_one(&mut self, job: Job) -> Result<(), (Job, Error)> {
+        let before = self.output.len();
+        let sent = self.proto.send(&mut self.output, &job.exchange.request(), job.exchange.method());
+        let bytes = self.output.len() - before;
+        let sending = |job| Sending { job, bytes, begins: self.written + before as u64 };
+        match sent {
+            Ok(Some(sent)) => self.proto.wait(sent, sending(job)),
+            Ok(None) => self.leaving.push_back(sending(job)),
+            Err(error) => return Err((job, error)),
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self, cx: &mut Context<'_>) -> Result<(), Stop> {
+        let Socket::Open(transport) = &mut self.socket else { return Ok(()) };
+        while !self.output.is_empty() {
+            let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+            let count = self.output.io_slices(&mut slices);
+            match transport.poll_write(cx, slices.get(..count).unwrap_or_default()) {
+                Poll::Pending => break,
+                Poll::Ready(Ok(written)) => {
+                    self.output.advance(written);
+                    self.written += written as u64;
+                }
+                Poll::Ready(Err(reason)) => return Err(Stop::Lost(Some(reason))),
+            }
+        }
+        while let Some(oneway) = self.leaving.pop_front() {
+            if oneway.begins + oneway.bytes as u64 > self.written {
+                self.leaving.push_front(oneway);
+                break;
+            }
+            oneway.job.end(Some(self.peer_name()), oneway.bytes, Ok(Response::of_oneway()));
+        }
+        Ok(())
+    }
+
+    /// Reads once, and ends the calls whose replies have come. False if nothing is there.
+    fn read(&mut self, cx: &mut Context<'_>) -> Result<bool, Stop> {
+        let Socket::Open(transport) = &mut self.socket else { return Ok(false) };
+        self.input.reserve(self.proto.missing(&self.input).clamp(READ_BYTES, MAX_READ_BYTES));
+        match transport.poll_read(cx, &mut self.input) {
+            Poll::Pending => return Ok(false),
+            Poll::Ready(Ok(0)) => return Err(Stop::Lost(None)),
+            Poll::Ready(Err(reason)) => return Err(Stop::Lost(Some(reason))),
+            Poll::Ready(Ok(_)) => {}
+        }
+        while let Some((sending, response)) = self.proto.receive(&mut self.input).map_err(Stop::With)? {
+            sending.job.end(Some(self.peer_name()), sending.bytes, response);
+        }
+        if !self.proto.is_open() {
+            self.refuse_more();
+        }
+        Ok(true)
+    }
+
+    /// The peer wants no more calls: those that come, and those that wait unsent, take another connection.
+    fn refuse_more(&mut self) {
+        let late = self.slot.end();
+        self.unsent.drain(..).chain(late).for_each(|job| self.shared.again(job));
+    }
+
+    fn has_calls(&self) -> bool {
+        let waiting = self.proto.waiting() + self.unsent.len() + self.leaving.len();
+        waiting > 0 || !self.output.is_empty()
+    }
+
+    fn end_if_idle(&self) -> Result<(), Stop> {
+        match !self.has_calls() && (self.closed || !self.proto.is_open()) {
+            true => Err(Stop::Quietly),
+            false => Ok(()),
+        }
+    }
+
+    /// Arms the timer, and ends what is late.
+    fn wait(&mut self, cx: &mut Context<'_>) -> Result<(), Stop> {
+        while let Some(at) = self.wake_at()
+            && self.timer.wake_at(at, cx)
+        {
+            let now = clock::now();
+            for Sending { job, bytes, .. } in self.proto.expire(now) {
+                job.end(Some(self.peer_name()), bytes, Err(late("no reply within the timeout", Phase::Wait)));
+            }
+            let is_late = |job: &Job| job.exchange.request().deadline.is_some_and(|at| at <= now);
+            let (unsent, in_time) = self.unsent.drain(..).partition::<Vec<_>, _>(is_late);
+            self.unsent = in_time.into();
+            let (text, phase) = match &self.socket {
+                Socket::Connecting(..) => ("no connection within the call's timeout", Phase::Connect),
+                Socket::Open(_) => ("not sent within the call's timeout", Phase::Send),
+            };
+            for job in unsent {
+                job.end(Some(self.peer_name()), 0, Err(late(text, phase)));
+            }
+            match &self.socket {
+                Socket::Connecting(_, limit) if *limit <= now => {
+                    let error = Error::new(Code::ConnectTimeout, "no connection within the connect timeout");
+                    return Err(Stop::Unreachable(error.at(Phase::Connect)));
+                }
+                Socket::Open(_) if self.idle_until().is_some_and(|at| at <= now) => {
+                    return Err(Stop::Quietly);
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn wake_at(&self) -> Option<Instant> {
+        let unsent = self.unsent.iter().filter_map(|job| job.exchange.request().deadline).min();
+        let socket = match &self.socket {
+            Socket::Connecting(_, limit) => Some(*limit),
+            Socket::Open(_) => self.idle_until(),
+        };
+        [self.proto.wake_at(), unsent, socket].into_iter().flatten().min()
+    }
+
+    fn idle_until(&self) -> Option<Instant> {
+        (!self.has_calls()).then(|| self.idle_since + self.shared.options().idle_timeout)
+    }
+
+    /// False if something has come in the meantime, so that the task must go on.
+    fn falls_asleep(&self) -> bool {
+        let mut state = self.slot.state.lock();
+        let news = !state.jobs.is_empty() || !state.cancelled.is_empty() || state.closed != self.closed;
+        state.awake = news || state.cut_off;
+        !state.awake
+    }
+
+    fn stop(&mut self, why: Stop) {
+        let peer = self.peer_name();
+        let (reason, all) = match why {
+            Stop::Quietly => (None, None),
+            Stop::Lost(reason) => (reason, None),
+            Stop::Unreachable(error) => {
+                let jobs: Vec<_> = self.unsent.drain(..).chain(self.slot.end()).collect();
+                return jobs
+                    .into_iter()
+                    .for_each(|job| self.shared.next_peer(job, Arc::clone(&peer), error.clone()));
+            }
+            Stop::With(error) => (None, Some(error)),
+            Stop::Panicked(error) => {
+                panic::report(self.shared.log(), "client", &error);
+                (None, Some(error))
+            }
+        };
+        let (waiting, lost) = self.proto.lose(reason.as_ref());
+        for Sending { job, bytes, begins } in waiting.into_iter().chain(self.leaving.drain(..)) {
+            match &all {
+                Some(error) => job.end(Some(Arc::clone(&peer)), bytes, Err(error.clone())),
+                // Not a byte of it has left: the peer can't have seen it.
+                None if begins >= self.written && self.shared.may_try_again(&job) => self.shared.again(job),
+                None => job.end(Some(Arc::clone(&peer)), bytes, Err(lost.clone())),
+            }
+        }
+        for job in self.unsent.drain(..).chain(self.slot.end()) {
+            match &all {
+                Some(error) => job.end(Some(Arc::clone(&peer)), 0, Err(error.clone())),
+                None if self.shared.may_try_again(&job) => self.shared.again(job),
+                None => job.end(Some(Arc::clone(&peer)), 0, Err(lost.clone())),
+            }
+        }
+    }
+}
+
+fn late(text: &'static str, phase: Phase) -> Error {
+    Error::new(Code::Timeout, text).at(phase)
+}
+
+impl Future for MuxLine {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let ran = panic::caught(|| self.run(cx)).unwrap_or_else(|error| Err(Stop::Panicked(error)));
+        match ran {
+            Ok(()) => Poll::Pending,
+            Err(why) => {
+                self.stop(why);
+                Poll::Ready(())
+            }
+        }
+    }
+}
+
+/// The shard ends, and with it what it was doing.
+impl Drop for MuxLine {
+    fn drop(&mut self) {
+        let (waiting, _) = self.proto.lose(None);
+        let sent = waiting.into_iter().chain(self.leaving.drain(..)).map(|sending| sending.job);
+        for job in sent.chain(self.unsent.drain(..)).chain(self.slot.end()) {
+            job.fail(None, Cause::Shutdown.error());
+        }
+        self.shared.line_ended(self.id);
+    }
+}
