@@ -15,7 +15,6 @@
     )
 )]
 
-mod base64;
 pub mod builder;
 pub mod cursor;
 pub mod json;

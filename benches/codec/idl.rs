@@ -58,7 +58,8 @@ fn structure(out: &mut String, number: usize) {
         3 => "4: map<i32, list<string>> index".to_owned(),
         _ => "4: binary body // as it came".to_owned(),
     };
-    let doc = if number.is_multiple_of(8) { format!("// What is known about {name}.\n") } else { String::new() };
+    let doc =
+        if number.is_multiple_of(8) { format!("// What is known about {name}.\n") } else { String::new() };
     let _ = writeln!(
         out,
         "{doc}struct {name} {{\n    1: required Id id\n    2: string name (api.key = \"Name\")\n    \
