@@ -19,6 +19,7 @@ pub mod builder;
 pub mod cursor;
 pub mod json;
 mod nesting;
+mod request_base;
 pub mod shape;
 mod typed;
 pub mod value;
