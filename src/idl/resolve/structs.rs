@@ -52,6 +52,9 @@ impl<'a> Resolver<'a> {
 
     /// Fields in the order written. A field with an error is left out.
     pub(super) fn fields(&mut self, owner: &Owner<'_>, written: &[ast::Field]) -> Vec<Field> {
+        if written.is_empty() {
+            return Vec::new();
+        }
         let mut fields = Vec::with_capacity(written.len());
         let mut ids = Firsts::new();
         let mut names = Firsts::new();
