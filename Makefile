@@ -6,7 +6,7 @@ TASK    := @scripts/task
 
 .DEFAULT_GOAL := build
 .PHONY: build help demo test test-rust test-c test-install test-hosts test-interop test-long \
-        header lint asan valgrind loom fuzz-abi fuzz-smoke bench install clean
+        header lint asan valgrind loom fuzz-abi fuzz-smoke bench bench-codec install clean
 
 build: ## the release library: target/release/libkrpc.so, libkrpc.so.0, libkrpc.a
 	$(TASK) build
@@ -61,6 +61,9 @@ fuzz-smoke: ## each fuzz target for three seconds
 
 bench: ## speed, against the floor and real peers
 	$(TASK) bench
+
+bench-codec: ## speed of IDL and JSON, against serde_json, and of krpc call
+	$(TASK) bench-codec
 
 install: ## into PREFIX (default /usr/local), below DESTDIR if set
 	@PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' scripts/task install

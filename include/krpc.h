@@ -1987,6 +1987,24 @@ krpc_message *krpc_message_join(const krpc_message *message,
 krpc_bytes krpc_message_bytes(const krpc_message *message);
 
 /**
+ * Makes a request that carries what the caller's framework says of itself, as Kitex clients do.
+ *
+ * The field of the request's first argument whose type is written `base.Base` gets the fields of `base`;
+ * those that `base` does not have stay, and so do pairs of its field 6 (`Extra`) with other keys. A request
+ * without such a field, or without that argument, stays as it is.
+ * `message`: a request in Thrift Binary, e.g. from `krpc_message_from_json`. `shape`: of that request, or
+ * of a struct that is sent bare. `base`: a struct `base.Base` in Thrift Binary.
+ * Returns an owned message, or NULL and an error. Both messages are only read.
+ *
+ * Thread: any thread. Errors: INVALID_ARGUMENT, also for the shape of a result, MALFORMED, TYPE_MISMATCH,
+ * CODEC_LIMIT, UNSUPPORTED. Since: 0.1.
+ */
+krpc_message *krpc_message_with_base(const krpc_message *message,
+                                     const krpc_shape *shape,
+                                     const krpc_message *base,
+                                     krpc_error **error);
+
+/**
  * Frees a message that you own. NULL is fine.
  *
  * Thread: any thread, once. Errors: none. Since: 0.1.

@@ -1,6 +1,7 @@
 //! Words that every room shares: errors, limits, messages, metainfo, the log sink.
 //! No I/O, no clock, no runtime.
 
+pub(crate) mod base64;
 pub mod error;
 pub mod fault;
 pub mod fork;

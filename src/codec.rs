@@ -15,11 +15,11 @@
     )
 )]
 
-mod base64;
 pub mod builder;
 pub mod cursor;
 pub mod json;
 mod nesting;
+mod request_base;
 pub mod shape;
 mod typed;
 pub mod value;

@@ -29,6 +29,7 @@ pub mod comment;
 pub mod diagnostic;
 pub mod dump;
 pub mod format;
+mod intern;
 mod json;
 mod lexer;
 mod limits;

@@ -6,5 +6,7 @@ mod cases;
 mod corpus;
 #[path = "idl/hostile.rs"]
 mod hostile;
+#[path = "idl/oracle.rs"]
+mod oracle;
 #[path = "idl/schema.rs"]
 mod schema;

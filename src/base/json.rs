@@ -480,6 +480,47 @@ pub fn write_string_object<'p>(out: &mut Vec<u8>, pairs: impl IntoIterator<Item 
     out.push(b'}');
 }
 
+/// Appends a quoted string with no more escapes than needed. Returns false, and appends nothing, if it is
+/// not UTF-8.
+#[inline]
+pub fn push_string(text: &[u8], out: &mut Vec<u8>) -> bool {
+    let start = out.len();
+    out.reserve(text.len() + 2);
+    out.push(b'"');
+    let first = plain_run(text);
+    let mut ascii = first.ascii;
+    out.extend_from_slice(text.get(..first.len).unwrap_or_default());
+    let mut rest = text.get(first.len..).unwrap_or_default();
+    while let Some((special, behind)) = rest.split_first() {
+        escape_byte(*special, out);
+        let run = plain_run(behind);
+        ascii &= run.ascii;
+        let (plain, behind) = behind.split_at_checked(run.len).unwrap_or_default();
+        out.extend_from_slice(plain);
+        rest = behind;
+    }
+    out.push(b'"');
+    if !ascii && std::str::from_utf8(text).is_err() {
+        out.truncate(start);
+        return false;
+    }
+    true
+}
+
+fn escape_byte(byte: u8, out: &mut Vec<u8>) {
+    let letter = match byte {
+        b'"' | b'\\' => byte,
+        b'\n' => b'n',
+        b'\r' => b'r',
+        b'\t' => b't',
+        _ => {
+            let digit = |value: u8| if value < 10 { b'0' + value } else { b'a' - 10 + value };
+            return out.extend_from_slice(&[b'\\', b'u', b'0', b'0', digit(byte >> 4), digit(byte & 15)]);
+        }
+    };
+    out.extend_from_slice(&[b'\\', letter]);
+}
+
 /// Appends a quoted string, escaped as Go does it: the characters that HTML and JavaScript stumble
 /// over too, and U+FFFD for each byte that is not UTF-8.
 pub fn write_string(out: &mut Vec<u8>, text: &[u8]) {

@@ -9,6 +9,7 @@ use crate::capi::error::krpc_error;
 use crate::capi::foreign::{UserData, krpc_destroy_fn};
 use crate::capi::guard::{guard, guard_new, guard_or, put};
 use crate::capi::handle::{self, Opaque};
+use crate::capi::shape::krpc_shape;
 use crate::capi::status::krpc_status;
 use crate::capi::types::krpc_bytes;
 use crate::observe::handles::Kind;
@@ -195,6 +196,33 @@ pub unsafe extern "C" fn krpc_message_bytes(message: *const krpc_message) -> krp
             Ok([one]) => krpc_bytes::of(one),
             _ => krpc_bytes::EMPTY,
         }
+    })
+}
+
+/// Makes a request that carries what the caller's framework says of itself, as Kitex clients do.
+///
+/// The field of the request's first argument whose type is written `base.Base` gets the fields of `base`;
+/// those that `base` does not have stay, and so do pairs of its field 6 (`Extra`) with other keys. A request
+/// without such a field, or without that argument, stays as it is.
+/// `message`: a request in Thrift Binary, e.g. from `krpc_message_from_json`. `shape`: of that request, or
+/// of a struct that is sent bare. `base`: a struct `base.Base` in Thrift Binary.
+/// Returns an owned message, or NULL and an error. Both messages are only read.
+///
+/// Thread: any thread. Errors: INVALID_ARGUMENT, also for the shape of a result, MALFORMED, TYPE_MISMATCH,
+/// CODEC_LIMIT, UNSUPPORTED. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_message_with_base(
+    message: *const krpc_message,
+    shape: *const krpc_shape,
+    base: *const krpc_message,
+    error: *mut *mut krpc_error,
+) -> *mut krpc_message {
+    guard_new(error, || {
+        // SAFETY: the host vouches for the handles.
+        let (message, shape) = unsafe { (handle::get(message, "message")?, handle::get(shape, "shape")?) };
+        // SAFETY: as above.
+        let base = unsafe { handle::get(base, "base")? };
+        shape.with_base(message, base).map(handle::give)
     })
 }
 

@@ -233,7 +233,7 @@ pub(super) fn thrift_binary(message: &Message) -> Result<()> {
     }
 }
 
-fn whole_struct(bytes: &[u8], depth: u8) -> Result<()> {
+pub(super) fn whole_struct(bytes: &[u8], depth: u8) -> Result<()> {
     let mut reader = BinaryReader::with_depth_limit(bytes, depth);
     reader.skip(TType::Struct)?;
     match reader.remaining() {

@@ -7,6 +7,7 @@ use super::json::{
     JsonOptions, ReplyJson, exception_from_json, json_to_struct, reply_from_json, reply_to_json,
     request_from_json, request_to_json, struct_to_json,
 };
+use super::request_base::{Place, base_field, with_base};
 use crate::base::{Code, Encoding, Error, Message, Result};
 use crate::idl::Schema;
 use crate::idl::schema::{Field, Method, MethodId, Struct, StructId, Type};
@@ -91,6 +92,39 @@ impl Shape {
                 }
             }
         }
+    }
+
+    /// A request, as a client sends it, with what its framework says of itself: the field of the first
+    /// argument whose type is written `base.Base` gets the fields of `base`, which is such a struct; those
+    /// that `base` does not have stay, and so do pairs of `Extra` (field 6) with other keys. Without such a
+    /// field, or without that argument, the message is returned as it is.
+    pub fn with_base(&self, message: &Message, base: &Message) -> Result<Message> {
+        match self.base_place()? {
+            Some(place) => with_base(&self.schema, &place, message, base),
+            None => Ok(message.clone()),
+        }
+    }
+
+    fn base_place(&self) -> Result<Option<Place<'_>>> {
+        let (id, argument) = match self.of {
+            Of::Struct(id) => (Some(id), None),
+            Of::Request(id) => {
+                let method = self.schema.method(id);
+                let first = self.schema.structure(method.arguments).declared().next();
+                let wrapped = !method.streaming.is_stream();
+                let argument = first.filter(|_| wrapped).map(|field| field.id);
+                let structure = |field: &Field| match field.ty {
+                    Type::Struct(id) => Some(id),
+                    _ => None,
+                };
+                (first.and_then(structure), argument)
+            }
+            Of::Result(..) => {
+                return Err(Error::invalid_argument("shape", "only a request has a base, not a result"));
+            }
+        };
+        let field = id.and_then(|id| base_field(self.schema.structure(id)));
+        Ok(field.map(|field| Place { argument, field }))
     }
 
     /// The struct on the wire.

@@ -2,6 +2,8 @@
 //!
 //! Nothing is resolved or defaulted here. Comments are spans; [`crate::idl::comment`] makes text of them.
 
+use std::sync::Arc;
+
 use crate::idl::source::{FileId, Span};
 pub use crate::idl::token::Comment;
 
@@ -28,7 +30,7 @@ pub struct Document {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Name {
     /// As written, dots included.
-    pub text: String,
+    pub text: Arc<str>,
     /// Where.
     pub span: Span,
 }
@@ -37,7 +39,7 @@ pub struct Name {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Literal {
     /// What it means here: paths and annotations keep escapes, constants replace them.
-    pub text: String,
+    pub text: Arc<str>,
     /// Where, quotes included.
     pub span: Span,
 }
@@ -150,7 +152,7 @@ pub struct Field {
     /// The name.
     pub name: Name,
     /// `= value`.
-    pub default: Option<Value>,
+    pub default: Option<Box<Value>>,
     /// Annotations.
     pub annotations: Vec<Annotation>,
     /// Comments before it or, if there are none, behind it on its line.
@@ -193,7 +195,7 @@ pub struct TypeRef {
     /// Annotations behind it.
     pub annotations: Vec<Annotation>,
     /// `cpp_type "x"` of a container.
-    pub cpp_type: Option<Literal>,
+    pub cpp_type: Option<Box<Literal>>,
     /// Without its annotations.
     pub span: Span,
 }
@@ -204,7 +206,7 @@ pub enum TypeKind {
     /// A base type.
     Base(BaseType),
     /// A defined type, with the include's prefix if it has one.
-    Named(String),
+    Named(Arc<str>),
     /// `list<T>`
     List(Box<TypeRef>),
     /// `set<T>`
@@ -272,9 +274,9 @@ pub enum ValueKind {
     /// `1.5`
     Double(f64),
     /// `"text"`
-    Literal(String),
+    Literal(Arc<str>),
     /// `true`, `CONST`, `Enum.VALUE`, `inc.CONST`, `inc.Enum.VALUE`
-    Name(String),
+    Name(Arc<str>),
     /// `[ … ]`
     List(Vec<Value>),
     /// `{ k: v … }`

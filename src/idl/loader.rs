@@ -163,7 +163,7 @@ impl Loader<'_> {
         Some(Include {
             prefix: prefix(path).to_owned(),
             file,
-            path: literal.text.clone(),
+            path: literal.text.to_string(),
             span: literal.span,
         })
     }

@@ -13,6 +13,7 @@ pub(crate) use types::missing_space;
 
 use crate::idl::ast::{Annotation, Comment, Document, Int, Literal, Name};
 use crate::idl::diagnostic::{Diagnostic, Diagnostics};
+use crate::idl::intern::Interner;
 use crate::idl::lexer::lex;
 use crate::idl::limits::IdlLimits;
 use crate::idl::literal::annotation_text;
@@ -30,6 +31,7 @@ pub fn parse(file: FileId, text: &str, limits: &IdlLimits, diagnostics: &mut Dia
         at: 0,
         comment_at: 0,
         nesting: 0,
+        texts: Interner::new(text.len()),
         limits,
         diagnostics,
     };
@@ -53,6 +55,7 @@ struct Parser<'a> {
     comment_at: usize,
     /// How many types or values are open.
     nesting: u16,
+    texts: Interner,
     limits: &'a IdlLimits,
     diagnostics: &'a mut Diagnostics,
 }
@@ -139,7 +142,7 @@ impl Parser<'_> {
             return Err(self.unexpected(what));
         }
         let token = self.bump();
-        Ok(Name { text: self.spelling(token).to_owned(), span: token.span(self.file) })
+        Ok(Name { text: self.texts.text(self.spelling(token)), span: token.span(self.file) })
     }
 
     /// The name of something that is defined here: a dot would make it impossible to refer to.
@@ -223,7 +226,13 @@ impl Parser<'_> {
             }
             let start = self.at;
             match item(self) {
-                Ok(item) => items.push(item),
+                Ok(item) => {
+                    // Nodes are large and lists short: the usual growth would waste most of the memory.
+                    if items.len() == items.capacity() {
+                        items.reserve_exact(items.len().max(1));
+                    }
+                    items.push(item);
+                }
                 Err(Reported) => self.skip_item(start),
             }
         }
@@ -264,13 +273,10 @@ impl Parser<'_> {
 
     /// Whether a line starts here that can only be the head of a definition: a bracket was forgotten.
     fn at_definition(&self) -> bool {
-        let keyword = match self.word() {
-            Some(word) => matches!(word, "struct" | "union" | "exception" | "enum" | "service"),
-            None => false,
-        };
+        let keyword = || matches!(self.word(), Some("struct" | "union" | "exception" | "enum" | "service"));
         let next = self.peek_at(2);
-        let body = next.kind == TokenKind::OpenBrace || self.spelling(next) == "extends";
-        keyword && self.peek().starts_line && self.word_at(1).is_some() && body
+        let body = || next.kind == TokenKind::OpenBrace || self.spelling(next) == "extends";
+        self.peek().starts_line && keyword() && self.word_at(1).is_some() && body()
     }
 
     fn separator(&mut self) -> bool {
@@ -286,22 +292,26 @@ impl Parser<'_> {
 impl Parser<'_> {
     /// The comments right before the next token.
     fn leading_comments(&mut self) -> Vec<Comment> {
-        let rest = self.comments.get(self.comment_at..).unwrap_or_default();
-        let passed = rest.partition_point(|comment| comment.before < self.at);
-        let here = rest.partition_point(|comment| comment.before <= self.at);
-        self.comment_at += here;
-        rest.get(passed..here).map(<[Comment]>::to_vec).unwrap_or_default()
+        let passed = self.passed_comments();
+        let rest = self.comments.get(passed..).unwrap_or_default();
+        let here = rest.iter().take_while(|comment| comment.before == self.at).count();
+        self.comment_at = passed + here;
+        rest.get(..here).map(<[Comment]>::to_vec).unwrap_or_default()
     }
 
     /// The comments behind the last token on its line.
     fn trailing_comments(&mut self) -> Vec<Comment> {
+        let passed = self.passed_comments();
+        let rest = self.comments.get(passed..).unwrap_or_default();
+        let here = rest.iter().take_while(|comment| comment.before == self.at && comment.trailing).count();
+        self.comment_at = passed + here;
+        rest.get(..here).map(<[Comment]>::to_vec).unwrap_or_default()
+    }
+
+    /// Where the comments before the next token begin.
+    fn passed_comments(&self) -> usize {
         let rest = self.comments.get(self.comment_at..).unwrap_or_default();
-        let passed = rest.partition_point(|comment| comment.before < self.at);
-        let candidates = rest.get(passed..).unwrap_or_default();
-        let here =
-            candidates.iter().take_while(|comment| comment.before == self.at && comment.trailing).count();
-        self.comment_at += passed + here;
-        candidates.get(..here).map(<[Comment]>::to_vec).unwrap_or_default()
+        self.comment_at + rest.iter().take_while(|comment| comment.before < self.at).count()
     }
 
     /// The comments of a node that ends here: those before it win.
@@ -350,7 +360,7 @@ impl Parser<'_> {
             "an annotation without a value",
             &format!("write `{} = \"1\"`, which means the same", key.text),
         );
-        Literal { text: "1".to_owned(), span: key.span }
+        Literal { text: self.texts.text("1"), span: key.span }
     }
 
     /// A literal whose escapes are kept.
@@ -359,7 +369,7 @@ impl Parser<'_> {
             return Err(self.unexpected(&format!("a quoted string for {context}")));
         }
         let token = self.bump();
-        let text = annotation_text(self.spelling(token)).into_owned();
+        let text = self.texts.text(&annotation_text(self.spelling(token)));
         Ok(Literal { text, span: token.span(self.file) })
     }
 

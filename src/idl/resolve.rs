@@ -7,6 +7,7 @@
 
 mod attach;
 mod enums;
+mod firsts;
 mod index;
 mod keywords;
 mod references;
@@ -16,12 +17,13 @@ mod structs;
 mod types;
 mod values;
 
+use std::sync::Arc;
+
 use crate::idl::Options;
 use crate::idl::diagnostic::{Diagnostic, Diagnostics};
 use crate::idl::loader::{ParsedFile, Program, prefix};
 use crate::idl::schema::{
-    Const, Enum, Method, Schema, SchemaFile, SchemaFileId, Service, Struct, Symbols, Texts, TypeId, Typedef,
-    TypedefId,
+    Const, Enum, Method, Schema, SchemaFile, SchemaFileId, Service, Struct, Texts, TypeId, Typedef, TypedefId,
 };
 use crate::idl::source::Span;
 use scope::Scope;
@@ -43,6 +45,7 @@ pub fn resolve(program: &Program, options: &Options, diagnostics: &mut Diagnosti
         methods: Vec::new(),
         method_spans: Vec::new(),
         demanded: Vec::new(),
+        success: "success".into(),
         scope,
         diagnostics,
         value_nodes: 0,
@@ -83,6 +86,8 @@ struct Resolver<'a> {
     method_spans: Vec<Span>,
     /// By struct, the ids of required fields without a default.
     demanded: Vec<Box<[i16]>>,
+    /// The name of every field 0 of a result.
+    success: Arc<str>,
     diagnostics: &'a mut Diagnostics,
     /// Parts of all constants and defaults so far.
     value_nodes: usize,
@@ -98,9 +103,9 @@ impl<'a> Resolver<'a> {
         }
         let typedefs = self.typedef_list();
         let consts = self.const_list();
-        let symbols = self.symbols();
+        let files = self.files();
         Some(Schema {
-            files: self.files(),
+            files,
             types: self.types.into_types(),
             structs: self.structs.into(),
             enums: self.enums.into(),
@@ -109,23 +114,15 @@ impl<'a> Resolver<'a> {
             services: self.services.into(),
             methods: self.methods.into(),
             index,
-            symbols,
+            symbols: self.scope.into_symbols(),
             texts: Texts::default(),
         })
-    }
-
-    fn symbols(&self) -> Symbols {
-        let in_file = |file: usize| {
-            let names = self.scope.names(file);
-            names.map(move |(name, symbol)| (SchemaFileId::at(file), name.into(), symbol))
-        };
-        Symbols::new((0..self.program.files.len()).flat_map(in_file).collect())
     }
 
     fn files(&self) -> Box<[SchemaFile]> {
         let file = |(index, parsed): (usize, &'a ParsedFile)| {
             let path = self.program.sources.name(parsed.document.file);
-            let cpp_includes = parsed.document.cpp_includes.iter().map(|path| path.text.as_str().into());
+            let cpp_includes = parsed.document.cpp_includes.iter().map(|path| path.text.clone());
             SchemaFile {
                 path: path.into(),
                 prefix: prefix(path).into(),
@@ -147,7 +144,7 @@ impl<'a> Resolver<'a> {
             _ => None,
         });
         let typedef = |(target, entry): (TypeId, &scope::Entry<'a>)| Typedef {
-            name: entry.definition.name.text.as_str().into(),
+            name: entry.definition.name.text.clone(),
             file: SchemaFileId::at(entry.file),
             target,
             annotations: self.annotations(&entry.definition.annotations),
@@ -163,7 +160,7 @@ impl<'a> Resolver<'a> {
         for (state, entry) in states.into_iter().zip(entries) {
             if let State::Done(Some(evaluated)) = state {
                 consts.push(Const {
-                    name: entry.definition.name.text.as_str().into(),
+                    name: entry.definition.name.text.clone(),
                     file: SchemaFileId::at(entry.file),
                     ty: evaluated.ty,
                     value: evaluated.value,

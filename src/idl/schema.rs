@@ -18,8 +18,8 @@ pub use types::{Const, Enum, EnumValue, Type, TypeInfo, Typedef, Value};
 
 pub(crate) use method::Index;
 pub(crate) use names::Texts;
-pub(crate) use symbol::Symbols;
-pub(crate) use table::NameTable;
+pub(crate) use symbol::{FileSymbols, Symbols};
+pub(crate) use table::{NameTable, hash};
 
 use std::sync::Arc;
 

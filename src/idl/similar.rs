@@ -22,30 +22,32 @@ pub(crate) fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>)
         .map(|(_, candidate)| candidate)
 }
 
-/// Edit distance, letter case ignored; huge for words that are too long to compare.
+/// Edit distance, letter case ignored, where swapping two neighbours is one step; huge for words that are
+/// too long to compare.
 fn distance(a: &str, b: &str) -> usize {
     if a.len() > LONGEST || b.len() > LONGEST {
         return usize::MAX;
     }
     let (a, b) = (a.to_ascii_lowercase(), b.to_ascii_lowercase());
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.bytes().enumerate() {
-        // `diagonal` is the old value left of the one being replaced.
-        let mut diagonal = i;
-        let mut left = i + 1;
-        for (j, y) in b.bytes().enumerate() {
-            let above = row.get(j + 1).copied().unwrap_or(usize::MAX - 1);
-            let best = (diagonal + usize::from(x != y)).min(left + 1).min(above + 1);
-            if let Some(cell) = row.get_mut(j) {
-                *cell = left;
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    // The rows of the two letters of `a` before this one; the first is not looked at before it is made.
+    let mut earlier: Vec<usize> = Vec::new();
+    let mut last: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.iter().enumerate() {
+        let mut row = vec![i + 1];
+        for (j, y) in b.iter().enumerate() {
+            let at = |row: &[usize], at: usize| row.get(at).copied().unwrap_or(usize::MAX - 1);
+            let replaced = at(&last, j) + usize::from(x != y);
+            let mut best = replaced.min(at(&row, j) + 1).min(at(&last, j + 1) + 1);
+            let before = |text: &[u8], at: usize| at.checked_sub(1).and_then(|at| text.get(at)).copied();
+            if before(a, i) == Some(*y) && before(b, j) == Some(*x) {
+                best = best.min(at(&earlier, j - 1) + 1);
             }
-            (diagonal, left) = (above, best);
+            row.push(best);
         }
-        if let Some(cell) = row.last_mut() {
-            *cell = left;
-        }
+        earlier = std::mem::replace(&mut last, row);
     }
-    row.last().copied().unwrap_or(usize::MAX)
+    last.last().copied().unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]
@@ -59,10 +61,14 @@ mod tests {
         assert_eq!(near("strcut"), Some("struct"));
         assert_eq!(near("Struct"), Some("struct"));
         assert_eq!(near("servcie"), Some("service"));
-        assert_eq!(near("enmu"), None, "two steps are too many for four letters");
+        assert_eq!(near("enmu"), Some("enum"), "a swap is one step");
+        assert_eq!(near("neum"), Some("enum"));
+        assert_eq!(near("nemu"), None, "two steps are too many for four letters");
         assert_eq!(near("enun"), Some("enum"));
         assert_eq!(near("message"), None);
         assert_eq!(near("x"), None);
+        assert_eq!(nearest("tow", ["two", "three"].into_iter()), Some("two"));
+        assert_eq!((distance("abcd", "badc"), distance("ca", "abc")), (2, 3));
         assert_eq!((distance("", "abc"), distance("abc", ""), distance("kitten", "sitting")), (3, 3, 3));
     }
 }

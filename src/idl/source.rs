@@ -1,5 +1,7 @@
 //! Source texts: which file, which bytes, which line and column.
 
+use std::sync::OnceLock;
+
 /// Identifies a file within one [`Sources`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct FileId(u32);
@@ -58,14 +60,20 @@ pub struct Position {
 pub struct SourceFile {
     name: String,
     text: String,
-    line_starts: Vec<u32>,
+    /// Made when it is asked for: a text without errors needs no lines.
+    line_starts: OnceLock<Vec<u32>>,
 }
 
 impl SourceFile {
     fn new(name: String, text: String) -> SourceFile {
-        let newlines = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
-        let line_starts = std::iter::once(0).chain(newlines.map(|(at, _)| offset(at + 1))).collect();
-        SourceFile { name, text, line_starts }
+        SourceFile { name, text, line_starts: OnceLock::new() }
+    }
+
+    fn line_starts(&self) -> &[u32] {
+        self.line_starts.get_or_init(|| {
+            let newlines = self.text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+            std::iter::once(0).chain(newlines.map(|(at, _)| offset(at + 1))).collect()
+        })
     }
 
     /// The path under which the provider found it.
@@ -80,8 +88,8 @@ impl SourceFile {
 
     /// Line and column of a byte; a position behind the end is that of the end.
     pub fn position(&self, at: u32) -> Position {
-        let line = self.line_starts.partition_point(|start| *start <= at);
-        let start = line.checked_sub(1).and_then(|index| self.line_starts.get(index)).copied().unwrap_or(0);
+        let line = self.line_starts().partition_point(|start| *start <= at);
+        let start = line.checked_sub(1).and_then(|index| self.line_starts().get(index)).copied().unwrap_or(0);
         let before = Span { file: FileId(0), start, end: at }.range();
         let end = before.end.min(self.text.len());
         let column = self.text.get(before.start..end).map_or(1, |text| text.chars().count() + 1);
@@ -101,7 +109,7 @@ impl SourceFile {
     /// A line without its line break; empty if there is no such line.
     pub fn line(&self, number: usize) -> &str {
         let start_of = |number: usize| {
-            let start = number.checked_sub(1).and_then(|index| self.line_starts.get(index));
+            let start = number.checked_sub(1).and_then(|index| self.line_starts().get(index));
             start.map(|start| usize::try_from(*start).unwrap_or(usize::MAX))
         };
         let Some(start) = start_of(number) else { return "" };

@@ -52,6 +52,44 @@ static void values(void)
     krpc_shape_free(all);
 }
 
+/* What a framework says of itself, in the request's base. */
+static void bases(void)
+{
+    krpc_shape *request = krpc_idl_request(idl, KRPC_STR("Chat/Say"), NULL);
+    krpc_shape *result = krpc_idl_result(idl, KRPC_STR("Chat/Say"), NULL);
+    krpc_shape *shape = krpc_idl_struct(idl, KRPC_STR("base.Base"), NULL);
+    krpc_json_options options = KRPC_JSON_OPTIONS_INIT;
+    options.absent = KRPC_JSON_ABSENT_OMIT;
+    krpc_message *base = krpc_message_from_json(KRPC_STR("{\"log\":\"ours\"}"), shape, NULL, NULL);
+    krpc_message *message =
+        krpc_message_from_json(KRPC_STR("{\"must\":\"m\",\"base\":{\"log\":\"theirs\"}}"), request, NULL, NULL);
+    krpc_error *error = NULL;
+    krpc_message *merged = krpc_message_with_base(message, request, base, &error);
+    CHECK_ERROR(error, KRPC_OK, "");
+    krpc_message *json = krpc_message_to_json(merged, request, &options, NULL);
+    CHECK(contains(text_of(json), "\"base\":{\"log\":\"ours\"}") && !contains(text_of(json), "theirs"));
+    krpc_message_free(json);
+    krpc_message_free(merged);
+
+    NOT_MADE(KRPC_STATUS_INVALID_ARGUMENT, "message", krpc_message_with_base(NULL, request, base, &error));
+    NOT_MADE(KRPC_STATUS_INVALID_ARGUMENT, "shape", krpc_message_with_base(message, NULL, base, &error));
+    NOT_MADE(KRPC_STATUS_INVALID_ARGUMENT, "base", krpc_message_with_base(message, request, NULL, &error));
+    NOT_MADE(KRPC_STATUS_INVALID_ARGUMENT, "only a request has a base",
+             krpc_message_with_base(message, result, base, &error));
+    krpc_message_free(base);
+    base = krpc_message_copy(KRPC_ENCODING_THRIFT_BINARY, KRPC_BYTES("\x02\0\x01\x01\0", 5), NULL);
+    NOT_MADE(KRPC_STATUS_TYPE_MISMATCH, "base: field log is string in the IDL, not bool",
+             krpc_message_with_base(message, request, base, &error));
+    krpc_message_free(base);
+    base = krpc_message_copy(KRPC_ENCODING_THRIFT_BINARY, KRPC_BYTES("\x0b", 1), NULL);
+    NOT_MADE(KRPC_STATUS_MALFORMED, "base", krpc_message_with_base(message, request, base, &error));
+    krpc_message_free(base);
+    krpc_message_free(message);
+    krpc_shape_free(shape);
+    krpc_shape_free(result);
+    krpc_shape_free(request);
+}
+
 static void mistakes(void)
 {
     krpc_shape *all = krpc_idl_struct(idl, KRPC_STR("All"), NULL);
@@ -364,6 +402,7 @@ int main(void)
 {
     idl = parse(MAIN_IDL);
     values();
+    bases();
     mistakes();
     options();
     calls();

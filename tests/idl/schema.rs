@@ -169,9 +169,10 @@ fn methods_by_path_and_alone() {
         similar: similar.map(str::to_owned),
     };
     assert_eq!(of("Nope/Find").unwrap_err(), unknown("Nope", None));
+    assert_eq!(of("Shpo/Find").unwrap_err(), unknown("Shpo", Some("Shop")), "a swap is one step");
     assert_eq!(
-        of("Shpo/Find").unwrap_err(),
-        unknown("Shpo", None),
+        of("Shxx/Find").unwrap_err(),
+        unknown("Shxx", None),
         "two steps are too many for four letters"
     );
     assert_eq!(of("Raeder/Find").unwrap_err(), unknown("Raeder", Some("Reader")));

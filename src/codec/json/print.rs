@@ -5,8 +5,8 @@ use super::fault::{Fault, Result};
 use super::options::{Absent, Binary, Enums, Int64, JsonOptions, NonFinite, Unknown};
 use super::seen::Seen;
 use super::{UNKNOWN_KEY, text};
-use crate::base::{self, Code};
-use crate::codec::base64;
+use crate::base::json::push_string;
+use crate::base::{self, Code, base64};
 use crate::idl::Schema;
 use crate::idl::schema::{Category, Field, Requiredness, Struct, StructId, Type, TypeId, Value};
 use crate::wire::thrift::{BinaryReader, TType};
@@ -441,7 +441,7 @@ impl<'a, 'o> Printer<'a, 'o> {
 
     #[inline]
     fn string(&mut self, value: &[u8]) -> Result<()> {
-        if self.options.escape_html || !text::push_string(value, self.out) {
+        if self.options.escape_html || !push_string(value, self.out) {
             return self.special_string(value);
         }
         Ok(())
@@ -462,7 +462,7 @@ impl<'a, 'o> Printer<'a, 'o> {
     fn any_string(&mut self, value: &[u8]) {
         if self.options.escape_html {
             text::push_html_safe(value, self.out);
-        } else if !text::push_string(value, self.out) {
+        } else if !push_string(value, self.out) {
             text::push_lossy(value, self.out);
         }
     }

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use crate::base::json::{plain_run, write_string};
+use crate::base::json::{push_string, write_string};
 
 const PAIRS: &[u8; 200] = b"0001020304050607080910111213141516171819\
 2021222324252627282930313233343536373839\
@@ -126,47 +126,6 @@ fn push_any_double(value: f64, out: &mut Vec<u8>) {
     if let Some(at) = exponent.filter(|at| out.get(*at) != Some(&b'-')) {
         out.insert(at, b'+');
     }
-}
-
-/// Appends a quoted string with no more escapes than needed. Returns false, and appends nothing, if it is
-/// not UTF-8.
-#[inline]
-pub(super) fn push_string(text: &[u8], out: &mut Vec<u8>) -> bool {
-    let start = out.len();
-    out.reserve(text.len() + 2);
-    out.push(b'"');
-    let first = plain_run(text);
-    let mut ascii = first.ascii;
-    out.extend_from_slice(text.get(..first.len).unwrap_or_default());
-    let mut rest = text.get(first.len..).unwrap_or_default();
-    while let Some((special, behind)) = rest.split_first() {
-        escape(*special, out);
-        let run = plain_run(behind);
-        ascii &= run.ascii;
-        let (plain, behind) = behind.split_at_checked(run.len).unwrap_or_default();
-        out.extend_from_slice(plain);
-        rest = behind;
-    }
-    out.push(b'"');
-    if !ascii && std::str::from_utf8(text).is_err() {
-        out.truncate(start);
-        return false;
-    }
-    true
-}
-
-fn escape(byte: u8, out: &mut Vec<u8>) {
-    let letter = match byte {
-        b'"' | b'\\' => byte,
-        b'\n' => b'n',
-        b'\r' => b'r',
-        b'\t' => b't',
-        _ => {
-            let digit = |value: u8| if value < 10 { b'0' + value } else { b'a' - 10 + value };
-            return out.extend_from_slice(&[b'\\', b'u', b'0', b'0', digit(byte >> 4), digit(byte & 15)]);
-        }
-    };
-    out.extend_from_slice(&[b'\\', letter]);
 }
 
 /// Appends a quoted string, with U+FFFD for each byte that is not UTF-8.

@@ -108,7 +108,7 @@ impl Parser<'_> {
         let scope = match self.at(TokenKind::Star) {
             true => {
                 let span = self.bump().span(self.file);
-                Name { text: "*".to_owned(), span }
+                Name { text: "*".into(), span }
             }
             false => self.name("a language or `*`")?,
         };
@@ -128,7 +128,7 @@ impl Parser<'_> {
             }
             false => self.name("the namespace's name")?,
         };
-        let scope = Name { text: scope.to_owned(), span };
+        let scope = Name { text: scope.into(), span };
         document.namespaces.push(Namespace { scope, name, annotations: Vec::new() });
         Ok(())
     }

@@ -20,32 +20,33 @@ impl Parser<'_> {
         })
     }
 
-    fn type_kind(&mut self) -> Parsed<(TypeKind, Option<Literal>)> {
-        let name = self.name("a type")?;
+    fn type_kind(&mut self) -> Parsed<(TypeKind, Option<Box<Literal>>)> {
+        let token = self.bump();
+        let spelling = self.spelling(token);
         // A container's word without `<` is a name like any other.
         let container = self.at(TokenKind::Less) || self.word() == Some("cpp_type");
-        match name.text.as_str() {
+        match spelling {
             "list" if container => self.list(),
             "set" if container => self.set(),
             "map" if container => self.map(),
-            _ => Ok((self.simple_type(name), None)),
+            _ => Ok((self.simple_type(spelling, token.span(self.file)), None)),
         }
     }
 
-    fn simple_type(&mut self, name: Name) -> TypeKind {
-        match name.text.as_str() {
-            "uuid" => self.apache_only(name.span, "the type uuid", "use `binary` or `string`"),
-            "slist" => self.apache_only(name.span, "the obsolete type slist", "use `string`"),
+    fn simple_type(&mut self, name: &str, span: Span) -> TypeKind {
+        match name {
+            "uuid" => self.apache_only(span, "the type uuid", "use `binary` or `string`"),
+            "slist" => self.apache_only(span, "the obsolete type slist", "use `string`"),
             _ => {}
         }
-        match BaseType::from_name(&name.text) {
+        match BaseType::from_name(name) {
             Some(base) => TypeKind::Base(base),
-            None => TypeKind::Named(name.text),
+            None => TypeKind::Named(self.texts.text(name)),
         }
     }
 
     /// Kitex takes `cpp_type` of a list behind the `>`; Apache before the `<` too.
-    fn list(&mut self) -> Parsed<(TypeKind, Option<Literal>)> {
+    fn list(&mut self) -> Parsed<(TypeKind, Option<Box<Literal>>)> {
         let start = self.span();
         let before = self.cpp_type()?;
         if before.is_some() {
@@ -58,7 +59,7 @@ impl Parser<'_> {
         Ok((TypeKind::List(Box::new(element)), before.or(after)))
     }
 
-    fn set(&mut self) -> Parsed<(TypeKind, Option<Literal>)> {
+    fn set(&mut self) -> Parsed<(TypeKind, Option<Box<Literal>>)> {
         let cpp_type = self.cpp_type()?;
         self.expect(TokenKind::Less, "after `set`")?;
         let element = self.type_ref("the set's element type")?;
@@ -66,7 +67,7 @@ impl Parser<'_> {
         Ok((TypeKind::Set(Box::new(element)), cpp_type))
     }
 
-    fn map(&mut self) -> Parsed<(TypeKind, Option<Literal>)> {
+    fn map(&mut self) -> Parsed<(TypeKind, Option<Box<Literal>>)> {
         let cpp_type = self.cpp_type()?;
         self.expect(TokenKind::Less, "after `map`")?;
         let key = self.type_ref("the map's key type")?;
@@ -76,9 +77,9 @@ impl Parser<'_> {
         Ok((TypeKind::Map(Box::new((key, value))), cpp_type))
     }
 
-    fn cpp_type(&mut self) -> Parsed<Option<Literal>> {
+    fn cpp_type(&mut self) -> Parsed<Option<Box<Literal>>> {
         match self.eat_word("cpp_type") {
-            true => self.literal("cpp_type").map(Some),
+            true => self.literal("cpp_type").map(|literal| Some(Box::new(literal))),
             false => Ok(None),
         }
     }
@@ -99,7 +100,7 @@ impl Parser<'_> {
         self.reference();
         let name = self.field_name(&ty)?;
         let default = match self.eat(TokenKind::Equal) {
-            true => Some(self.value()?),
+            true => Some(Box::new(self.value()?)),
             false => None,
         };
         self.xsd_attributes()?;

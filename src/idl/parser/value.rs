@@ -14,11 +14,11 @@ impl Parser<'_> {
             TokenKind::Double => ValueKind::Double(self.double()),
             TokenKind::Literal => {
                 let token = self.bump();
-                ValueKind::Literal(constant_text(self.spelling(token)).into_owned())
+                ValueKind::Literal(self.texts.text(&constant_text(self.spelling(token))))
             }
             TokenKind::Name => {
                 let token = self.bump();
-                ValueKind::Name(self.spelling(token).to_owned())
+                ValueKind::Name(self.texts.text(self.spelling(token)))
             }
             TokenKind::OpenBracket => self.nested("values", Parser::list_value)?,
             TokenKind::OpenBrace => self.nested("values", Parser::map_value)?,

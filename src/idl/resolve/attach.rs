@@ -1,9 +1,9 @@
 //! What hangs on definitions: annotations, comments, namespaces, JSON keys.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Resolver;
+use super::firsts::Firsts;
 use crate::idl::ast;
 use crate::idl::comment;
 use crate::idl::schema::{Annotation, Annotations, Namespace};
@@ -14,20 +14,20 @@ impl Resolver<'_> {
         if written.is_empty() {
             return Annotations::default();
         }
-        let mut position: HashMap<&str, usize> = HashMap::new();
-        let mut grouped: Vec<(&str, Vec<Arc<str>>)> = Vec::new();
+        let mut positions = Firsts::new();
+        let mut grouped: Vec<(&Arc<str>, Vec<Arc<str>>)> = Vec::with_capacity(written.len());
         for annotation in written {
-            let key = annotation.key.text.as_str();
-            let at = *position.entry(key).or_insert(grouped.len());
-            if at == grouped.len() {
-                grouped.push((key, Vec::new()));
-            }
-            if let Some((_, values)) = grouped.get_mut(at) {
-                values.push(annotation.value.text.as_str().into());
+            let key = &annotation.key.text;
+            let value = annotation.value.text.clone();
+            match positions.insert(key, grouped.len()).and_then(|at| grouped.get_mut(at)) {
+                Some((_, values)) => values.push(value),
+                None => grouped.push((key, vec![value])),
             }
         }
-        let annotation =
-            |(key, values): (&str, Vec<Arc<str>>)| Annotation { key: key.into(), values: values.into() };
+        let annotation = |(key, values): (&Arc<str>, Vec<Arc<str>>)| Annotation {
+            key: key.clone(),
+            values: values.into(),
+        };
         Annotations(Some(grouped.into_iter().map(annotation).collect()))
     }
 
@@ -42,8 +42,8 @@ impl Resolver<'_> {
         let parsed = self.program.files.get(file);
         let lines = parsed.map(|parsed| parsed.document.namespaces.as_slice()).unwrap_or_default();
         let namespace = |line: &ast::Namespace| Namespace {
-            scope: line.scope.text.as_str().into(),
-            name: line.name.text.as_str().into(),
+            scope: line.scope.text.clone(),
+            name: line.name.text.clone(),
             annotations: self.annotations(&line.annotations),
         };
         lines.iter().map(namespace).collect()

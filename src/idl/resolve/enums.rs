@@ -1,8 +1,9 @@
 //! Enums: numbers given and checked.
 
-use std::collections::HashMap;
+use std::fmt;
 
 use super::Resolver;
+use super::firsts::Firsts;
 use crate::idl::ast::{self, DefinitionKind};
 use crate::idl::diagnostic::Diagnostic;
 use crate::idl::schema::{Enum, EnumValue, NameTable, SchemaFileId};
@@ -16,7 +17,7 @@ impl Resolver<'_> {
             let mut by_number: Vec<usize> = (0..values.len()).collect();
             by_number.sort_by_key(|at| values.get(*at).map(|value| value.number));
             self.enums.push(Enum {
-                name: entry.definition.name.text.as_str().into(),
+                name: entry.definition.name.text.clone(),
                 file: SchemaFileId::at(entry.file),
                 names: NameTable::new(values.iter().map(|value| &*value.name)),
                 by_number: by_number.into_iter().map(offset).collect(),
@@ -30,24 +31,23 @@ impl Resolver<'_> {
     /// A value without a number is one more than the value before it; the first is 0.
     fn enum_values(&mut self, owner: &str, written: &[ast::EnumValue]) -> Vec<EnumValue> {
         let mut values = Vec::with_capacity(written.len());
-        let mut names: HashMap<&str, Span> = HashMap::new();
-        let mut numbers: HashMap<i32, &ast::Name> = HashMap::new();
+        let mut names = Firsts::new();
+        let mut numbers = Firsts::new();
         let mut next = 0i64;
         for value in written {
             let wanted = value.number.map_or(next, |number| number.value);
             next = wanted.saturating_add(1);
             let Some(number) = self.enum_number(value, wanted) else { continue };
             let name = &value.name;
-            if let Some(first) = names.insert(&name.text, name.span) {
+            if let Some(first) = names.insert(&*name.text, name.span) {
                 self.duplicate_in(owner, "enum value", name, first);
                 continue;
             }
-            match numbers.get(&number) {
-                Some(first) => self.duplicate_number(name, number, first),
-                None => drop(numbers.insert(number, name)),
+            if let Some(first) = numbers.insert(number, name) {
+                self.duplicate_number(name, number, first);
             }
             values.push(EnumValue {
-                name: name.text.as_str().into(),
+                name: name.text.clone(),
                 number,
                 annotations: self.annotations(&value.annotations),
                 doc: self.doc(&value.comments),
@@ -78,7 +78,13 @@ impl Resolver<'_> {
     }
 
     /// Reports a second member of the same name.
-    pub(super) fn duplicate_in(&mut self, owner: &str, what: &str, name: &ast::Name, first: Span) {
+    pub(super) fn duplicate_in(
+        &mut self,
+        owner: impl fmt::Display,
+        what: &str,
+        name: &ast::Name,
+        first: Span,
+    ) {
         let message = format!("`{owner}` has more than one {what} `{}`", name.text);
         self.diagnostics.push(
             Diagnostic::error("duplicate-member", name.span, message).related(first, "first defined here"),

@@ -261,7 +261,7 @@ impl Resolver<'_> {
     }
 
     fn keyword(&mut self, name: &Name) {
-        let reserves = |words: &[&str]| words.contains(&name.text.as_str());
+        let reserves = |words: &[&str]| words.contains(&&*name.text);
         let languages: Vec<&str> =
             RESERVED.iter().filter(|(_, words)| reserves(words)).map(|(language, _)| *language).collect();
         if !languages.is_empty() {

@@ -140,7 +140,7 @@ impl<'a> Resolver<'a> {
     fn enum_with(&self, file: usize, value: &str) -> Option<&'a str> {
         let here = self.scope.enums.iter().zip(&self.enums).filter(|(entry, _)| entry.file == file);
         let mut having = here.filter(|(_, found)| found.by_name(value).is_some());
-        having.next().map(|(entry, _)| entry.definition.name.text.as_str())
+        having.next().map(|(entry, _)| &*entry.definition.name.text)
     }
 }
 

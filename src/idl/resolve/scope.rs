@@ -1,11 +1,13 @@
 //! Which names there are, and what a name means in a file.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use crate::idl::ast::{Definition, DefinitionKind};
 use crate::idl::diagnostic::{Diagnostic, Diagnostics};
 use crate::idl::loader::{Include, Program};
-use crate::idl::schema::{ConstId, EnumId, ServiceId, StructId, Symbol, TypedefId};
+use crate::idl::schema::{
+    ConstId, EnumId, FileSymbols, NameTable, ServiceId, StructId, Symbol, Symbols, TypedefId,
+};
 use crate::idl::similar::nearest;
 
 /// A definition and its file's index.
@@ -18,7 +20,7 @@ pub(super) struct Entry<'a> {
 /// All definitions by kind, which gives them their ids, and all names by file.
 pub(super) struct Scope<'a> {
     program: &'a Program,
-    tables: Vec<HashMap<&'a str, Symbol>>,
+    tables: Vec<Table<'a>>,
     /// By file, the names of definitions that could not be read.
     broken: Vec<HashSet<&'a str>>,
     pub(super) typedefs: Vec<Entry<'a>>,
@@ -49,24 +51,15 @@ impl<'a> Scope<'a> {
     }
 
     fn add_file(&mut self, file: usize, definitions: &'a [Definition], diagnostics: &mut Diagnostics) {
-        let mut table: HashMap<&str, Symbol> = HashMap::new();
-        let mut first: HashMap<&str, &Definition> = HashMap::new();
-        for definition in definitions {
-            let symbol = self.add(Entry { file, definition });
-            let name = definition.name.text.as_str();
-            match first.get(name) {
-                Some(first) => diagnostics.push(
-                    Diagnostic::error(
-                        "duplicate-name",
-                        definition.name.span,
-                        format!("`{name}` is defined more than once"),
-                    )
-                    .related(first.name.span, "first defined here"),
-                ),
-                None => {
-                    first.insert(name, definition);
-                    table.insert(name, symbol);
-                }
+        let symbols = definitions.iter().map(|definition| self.add(Entry { file, definition })).collect();
+        let table = Table::new(definitions, symbols);
+        for (position, definition) in definitions.iter().enumerate() {
+            let name = &definition.name.text;
+            let first = table.position(name).filter(|first| *first != position);
+            if let Some(first) = first.and_then(|first| definitions.get(first)) {
+                let message = format!("`{name}` is defined more than once");
+                let found = Diagnostic::error("duplicate-name", definition.name.span, message);
+                diagnostics.push(found.related(first.name.span, "first defined here"));
             }
         }
         self.tables.push(table);
@@ -82,9 +75,9 @@ impl<'a> Scope<'a> {
         }
     }
 
-    /// All names of a file.
-    pub(super) fn names(&self, file: usize) -> impl Iterator<Item = (&'a str, Symbol)> {
-        self.tables.get(file).into_iter().flatten().map(|(name, symbol)| (*name, *symbol))
+    /// All names of all files. Looking them up in this scope is over.
+    pub(super) fn into_symbols(self) -> Symbols {
+        Symbols::new(self.tables.into_iter().map(Table::into_symbols).collect())
     }
 
     pub(super) fn includes(&self, file: usize) -> &'a [Include] {
@@ -93,7 +86,7 @@ impl<'a> Scope<'a> {
 
     /// A name of this very file.
     pub(super) fn local(&self, file: usize, name: &str) -> Option<Symbol> {
-        self.tables.get(file)?.get(name).copied()
+        self.tables.get(file)?.get(name)
     }
 
     /// What `prefix.name` means in each include of that prefix, in order.
@@ -148,8 +141,7 @@ impl<'a> Scope<'a> {
             return Some(format!("`{name}` is {}", other.describe()));
         }
         let table = self.tables.get(file)?;
-        let names = || table.iter().filter(|(_, symbol)| wanted(**symbol)).map(|(name, _)| *name);
-        let similar = nearest(name, names()).map(|near| format!("did you mean `{near}`?"));
+        let similar = nearest(name, table.names(&wanted)).map(|near| format!("did you mean `{near}`?"));
         similar.or_else(|| self.elsewhere(file, name, &wanted))
     }
 
@@ -176,8 +168,7 @@ impl<'a> Scope<'a> {
             return Some(format!("`{name}` in `{path}` is {}", other.describe()));
         }
         let table = self.tables.get(there)?;
-        let names = table.iter().filter(|(_, symbol)| wanted(**symbol)).map(|(name, _)| *name);
-        Some(match nearest(name, names) {
+        Some(match nearest(name, table.names(&wanted)) {
             Some(near) => format!("did you mean `{prefix}.{near}`?"),
             None => format!("`{path}` defines no `{name}`"),
         })
@@ -188,6 +179,41 @@ impl<'a> Scope<'a> {
         let has = |include: &&Include| self.local(include.file.index(), name).is_some_and(wanted);
         let include = self.includes(file).iter().find(has)?;
         Some(format!("did you mean `{}.{name}`?", include.prefix))
+    }
+}
+
+/// The names of one file.
+struct Table<'a> {
+    definitions: &'a [Definition],
+    /// Of each definition.
+    symbols: Vec<Symbol>,
+    names: NameTable,
+}
+
+impl<'a> Table<'a> {
+    fn new(definitions: &'a [Definition], symbols: Vec<Symbol>) -> Table<'a> {
+        let names = NameTable::new(definitions.iter().map(|definition| &*definition.name.text));
+        Table { definitions, symbols, names }
+    }
+
+    /// Of the first definition with this name.
+    fn position(&self, name: &str) -> Option<usize> {
+        self.names.find(name, |at| self.definitions.get(at).map_or("", |found| &*found.name.text))
+    }
+
+    fn get(&self, name: &str) -> Option<Symbol> {
+        self.symbols.get(self.position(name)?).copied()
+    }
+
+    /// The names of all that is wanted.
+    fn names(&self, wanted: impl Fn(Symbol) -> bool) -> impl Iterator<Item = &'a str> {
+        let all = self.definitions.iter().zip(&self.symbols);
+        all.filter(move |(_, symbol)| wanted(**symbol)).map(|(definition, _)| &*definition.name.text)
+    }
+
+    fn into_symbols(self) -> FileSymbols {
+        let names = self.definitions.iter().map(|definition| definition.name.text.clone());
+        FileSymbols { all: names.zip(self.symbols).collect(), names: self.names }
     }
 }
 

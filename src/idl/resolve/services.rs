@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Resolver;
+use super::firsts::Firsts;
 use super::scope::Entry;
-use super::structs::Owner;
+use super::structs::{Owner, OwnerName};
 use crate::idl::ast::{self, DefinitionKind};
 use crate::idl::diagnostic::Diagnostic;
 use crate::idl::schema::{
@@ -21,7 +22,7 @@ impl<'a> Resolver<'a> {
             let base = written.base.as_ref().and_then(|name| self.base_service(entry.file, name));
             let methods = self.own_methods(ServiceId::at(index), entry, written);
             self.services.push(Service {
-                name: entry.definition.name.text.as_str().into(),
+                name: entry.definition.name.text.clone(),
                 file: SchemaFileId::at(entry.file),
                 base,
                 own: methods.len(),
@@ -65,10 +66,10 @@ impl<'a> Resolver<'a> {
         written: &'a ast::Service,
     ) -> Vec<MethodId> {
         let mut methods = Vec::with_capacity(written.functions.len());
-        let mut names: HashMap<&str, Span> = HashMap::new();
-        let owner = entry.definition.name.text.as_str();
+        let mut names = Firsts::new();
+        let owner = &*entry.definition.name.text;
         for function in &written.functions {
-            if let Some(first) = names.insert(&function.name.text, function.name.span) {
+            if let Some(first) = names.insert(&*function.name.text, function.name.span) {
                 self.duplicate_in(owner, "function", &function.name, first);
                 continue;
             }
@@ -93,7 +94,7 @@ impl<'a> Resolver<'a> {
         self.check_oneway(function);
         let streaming = self.streaming(function, arguments, response);
         Method {
-            name: function.name.text.as_str().into(),
+            name: function.name.text.clone(),
             service,
             arguments,
             result: (!function.oneway).then_some(result),
@@ -106,9 +107,8 @@ impl<'a> Resolver<'a> {
     }
 
     fn arguments(&mut self, file: usize, owner: &str, function: &'a ast::Function) -> StructId {
-        let name = format!("{owner}.{}", function.name.text);
-        let fields =
-            self.fields(&Owner { file, category: Category::Arguments, name: &name }, &function.arguments);
+        let name = OwnerName(owner, Some(&function.name.text));
+        let fields = self.fields(&Owner { file, category: Category::Arguments, name }, &function.arguments);
         let id = self.add_struct(file, owner, function, Category::Arguments, fields);
         self.struct_defaults(id, file, &function.arguments);
         id
@@ -121,19 +121,20 @@ impl<'a> Resolver<'a> {
         function: &'a ast::Function,
         response: Option<TypeId>,
     ) -> StructId {
-        let name = format!("{owner}.{}", function.name.text);
-        let throws = self.fields(&Owner { file, category: Category::Result, name: &name }, &function.throws);
+        let name = OwnerName(owner, Some(&function.name.text));
+        let throws = self.fields(&Owner { file, category: Category::Result, name }, &function.throws);
         self.check_throws(&function.throws, &throws, response.is_some());
-        let success = response.map(|type_id| self.success(type_id));
-        let fields = success.into_iter().chain(throws.into_iter().filter(|field| field.id != 0)).collect();
+        let mut fields = Vec::with_capacity(throws.len() + 1);
+        fields.extend(response.map(|type_id| self.success(type_id)));
+        fields.extend(throws.into_iter().filter(|field| field.id != 0));
         self.add_struct(file, owner, function, Category::Result, fields)
     }
 
     fn success(&self, type_id: TypeId) -> Field {
         Field {
             id: 0,
-            name: "success".into(),
-            key: "success".into(),
+            name: self.success.clone(),
+            key: self.success.clone(),
             type_id,
             ty: self.types.ty(type_id),
             requiredness: Requiredness::Optional,
@@ -146,9 +147,12 @@ impl<'a> Resolver<'a> {
     }
 
     fn check_throws(&mut self, written: &[ast::Field], fields: &[Field], has_success: bool) {
-        let by_name: HashMap<&str, &Field> = fields.iter().map(|field| (&*field.name, field)).collect();
+        let mut by_name = Firsts::new();
+        for field in fields {
+            by_name.insert(&*field.name, field);
+        }
         for field in written {
-            let Some(made) = by_name.get(field.name.text.as_str()) else { continue };
+            let Some(made) = by_name.get(&*field.name.text) else { continue };
             let is_exception = match made.ty {
                 Type::Struct(id) => {
                     self.structs.get(id.index()).is_some_and(|s| s.category == Category::Exception)
@@ -181,9 +185,9 @@ impl<'a> Resolver<'a> {
         fields: Vec<Field>,
     ) -> StructId {
         let mut letters = function.name.text.chars();
-        let first: String = letters.next().map(|letter| letter.to_ascii_uppercase()).into_iter().collect();
+        let first = letters.next().map_or(' ', |letter| letter.to_ascii_uppercase());
         let suffix = if category == Category::Arguments { "Args" } else { "Result" };
-        let name = format!("{owner}{first}{}{suffix}", letters.as_str());
+        let name = [owner, first.encode_utf8(&mut [0; 4]), letters.as_str(), suffix].concat();
         self.structs.push(Struct::new(name.into(), SchemaFileId::at(file), category, fields));
         StructId::at(self.structs.len() - 1)
     }
@@ -218,7 +222,7 @@ impl Resolver<'_> {
         arguments: StructId,
         response: Option<TypeId>,
     ) -> Streaming {
-        let mut modes = function.annotations.iter().filter(|one| one.key.text == "streaming.mode");
+        let mut modes = function.annotations.iter().filter(|one| &*one.key.text == "streaming.mode");
         let Some(mode) = modes.next() else { return Streaming::None };
         if let Some(second) = modes.next() {
             let message = format!("{} has multiple values for annotation streaming.mode", function.name.text);
@@ -290,7 +294,8 @@ impl Resolver<'_> {
 // Inheritance.
 impl Resolver<'_> {
     fn inherit(&mut self) {
-        let own: Vec<Box<[MethodId]>> = self.services.iter().map(|service| service.methods.clone()).collect();
+        let own: Vec<Box<[MethodId]>> =
+            self.services.iter_mut().map(|service| std::mem::take(&mut service.methods)).collect();
         let mut walked = 0usize;
         for index in 0..self.services.len() {
             let methods = self.flatten(ServiceId::at(index), &own, &mut walked);
@@ -317,9 +322,15 @@ impl Resolver<'_> {
 
     /// A service's own methods, then those of its bases from near to far that are not hidden.
     fn flatten(&mut self, id: ServiceId, own: &[Box<[MethodId]>], walked: &mut usize) -> Vec<MethodId> {
+        let line = self.line_of_bases(id);
+        if let ([only], Some(own)) = (line.as_slice(), own.get(id.index())) {
+            debug_assert_eq!(*only, id, "a line begins with the service itself");
+            *walked = walked.saturating_add(own.len());
+            return own.to_vec();
+        }
         let mut methods: Vec<MethodId> = Vec::new();
         let mut names: HashMap<Arc<str>, MethodId> = HashMap::new();
-        for service in self.line_of_bases(id) {
+        for service in line {
             let declared = own.get(service.index()).map(|own| own.iter()).unwrap_or_default();
             *walked = walked.saturating_add(declared.len());
             for method in declared {

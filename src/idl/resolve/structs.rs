@@ -1,8 +1,11 @@
 //! Fields: ids given and checked, types resolved, requiredness settled, defaults evaluated.
 
 use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
 
 use super::Resolver;
+use super::firsts::Firsts;
 use crate::idl::ast::{self, DefinitionKind, StructKind};
 use crate::idl::diagnostic::Diagnostic;
 use crate::idl::schema::{Category, Field, Requiredness, SchemaFileId, Struct, StructId, Type};
@@ -12,8 +15,18 @@ use crate::idl::source::Span;
 pub(super) struct Owner<'o> {
     pub(super) file: usize,
     pub(super) category: Category,
-    /// Such as `Chat.Say`.
-    pub(super) name: &'o str,
+    pub(super) name: OwnerName<'o>,
+}
+
+/// The name of a struct, or of a service and its function: `Chat.Say`.
+#[derive(Clone, Copy)]
+pub(super) struct OwnerName<'o>(pub(super) &'o str, pub(super) Option<&'o str>);
+
+impl fmt::Display for OwnerName<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)?;
+        self.1.map_or(Ok(()), |function| write!(f, ".{function}"))
+    }
 }
 
 impl<'a> Resolver<'a> {
@@ -26,9 +39,10 @@ impl<'a> Resolver<'a> {
                 StructKind::Union => Category::Union,
                 StructKind::Exception => Category::Exception,
             };
-            let name = entry.definition.name.text.as_str();
+            let text = &entry.definition.name.text;
+            let name = OwnerName(text, None);
             let fields = self.fields(&Owner { file: entry.file, category, name }, written);
-            let mut structure = Struct::new(name.into(), SchemaFileId::at(entry.file), category, fields);
+            let mut structure = Struct::new(text.clone(), SchemaFileId::at(entry.file), category, fields);
             structure.annotations = self.annotations(&entry.definition.annotations);
             structure.doc = self.doc(&entry.definition.comments);
             self.demanded.push(demanded(&structure, written));
@@ -38,26 +52,26 @@ impl<'a> Resolver<'a> {
 
     /// Fields in the order written. A field with an error is left out.
     pub(super) fn fields(&mut self, owner: &Owner<'_>, written: &[ast::Field]) -> Vec<Field> {
+        if written.is_empty() {
+            return Vec::new();
+        }
         let mut fields = Vec::with_capacity(written.len());
-        let mut ids: HashMap<i16, Span> = HashMap::new();
-        let mut names: HashMap<&str, Span> = HashMap::new();
-        let mut keys: HashMap<std::sync::Arc<str>, Span> = HashMap::new();
+        let mut ids = Firsts::new();
+        let mut names = Firsts::new();
         let mut last_id = 0i64;
         for field in written {
             let id = field.id.map_or(last_id.saturating_add(1), |id| id.value);
             last_id = id;
             let id = self.field_id(field, id);
             let id = id.filter(|id| self.unique_id(owner, field, *id, &mut ids));
-            if let Some(first) = names.insert(&field.name.text, field.name.span) {
+            if let Some(first) = names.insert(&*field.name.text, field.name.span) {
                 self.duplicate_in(owner.name, "field", &field.name, first);
                 continue;
             }
             let Some(made) = self.field(owner, field, id) else { continue };
-            if let Some(first) = keys.insert(made.key.clone(), field.name.span) {
-                self.same_key(field, &made.key, first);
-            }
             fields.push(made);
         }
+        self.check_keys(&fields, written);
         self.check_implicit_ids(owner, written);
         self.check_union(owner, written);
         fields
@@ -66,7 +80,7 @@ impl<'a> Resolver<'a> {
     fn field(&mut self, owner: &Owner<'_>, field: &ast::Field, id: Option<i16>) -> Option<Field> {
         let type_id = self.type_ref(owner.file, &field.ty)?;
         let ty = self.types.ty(type_id);
-        let name = field.name.text.as_str().into();
+        let name = field.name.text.clone();
         let annotations = self.annotations(&field.annotations);
         Some(Field {
             id: id?,
@@ -102,15 +116,12 @@ impl<'a> Resolver<'a> {
         owner: &Owner<'_>,
         field: &ast::Field,
         id: i16,
-        ids: &mut HashMap<i16, Span>,
+        ids: &mut Firsts<i16, Span>,
     ) -> bool {
         let span = field.id.map_or(field.name.span, |id| id.span);
-        let Some(first) = ids.get(&id) else {
-            ids.insert(id, span);
-            return true;
-        };
+        let Some(first) = ids.insert(id, span) else { return true };
         let message = format!("duplicate field id {id} in the {} `{}`", owner.category.name(), owner.name);
-        let found = Diagnostic::error("duplicate-field-id", span, message).related(*first, "first used here");
+        let found = Diagnostic::error("duplicate-field-id", span, message).related(first, "first used here");
         self.diagnostics.push(match field.id {
             Some(_) => found,
             None => found.hint("a field without an id has the id of the field before it, plus 1"),
@@ -118,12 +129,22 @@ impl<'a> Resolver<'a> {
         false
     }
 
-    /// Two fields of one key: JSON reaches only the first.
-    fn same_key(&mut self, field: &ast::Field, key: &str, first: Span) {
-        let message = format!("two fields have the JSON key `{key}`");
-        self.diagnostics.push(
-            Diagnostic::warning("duplicate-key", field.name.span, message).related(first, "the first one"),
-        );
+    /// Two fields of one key: JSON reaches only the first. Without an alias, a key is as unique as a name.
+    fn check_keys(&mut self, fields: &[Field], written: &[ast::Field]) {
+        if fields.iter().all(|field| Arc::ptr_eq(&field.key, &field.name)) {
+            return;
+        }
+        let span_of: HashMap<&str, Span> =
+            written.iter().rev().map(|field| (&*field.name.text, field.name.span)).collect();
+        let mut keys = Firsts::new();
+        for field in fields {
+            let Some(span) = span_of.get(&*field.name).copied() else { continue };
+            if let Some(first) = keys.insert(&*field.key, span) {
+                let message = format!("two fields have the JSON key `{}`", field.key);
+                let found = Diagnostic::warning("duplicate-key", span, message);
+                self.diagnostics.push(found.related(first, "the first one"));
+            }
+        }
     }
 
     fn requiredness(&mut self, owner: &Owner<'_>, field: &ast::Field) -> Requiredness {
@@ -210,5 +231,5 @@ fn demanded(structure: &Struct, written: &[ast::Field]) -> Box<[i16]> {
 }
 
 fn written_as(ty: &ast::TypeRef, name: &str) -> bool {
-    matches!(&ty.kind, ast::TypeKind::Named(written) if written == name)
+    matches!(&ty.kind, ast::TypeKind::Named(written) if **written == *name)
 }

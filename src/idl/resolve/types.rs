@@ -15,7 +15,12 @@ use crate::idl::source::Span;
 #[derive(Default)]
 pub(super) struct TypeArena {
     types: Vec<TypeInfo>,
-    known: HashMap<(Type, Option<TypedefId>), TypeId>,
+    /// By the type's number on the wire.
+    scalars: Vec<Option<TypeId>>,
+    structs: Vec<Option<TypeId>>,
+    enums: Vec<Option<TypeId>>,
+    typedefs: Vec<Option<TypeId>>,
+    containers: HashMap<Type, TypeId>,
 }
 
 impl TypeArena {
@@ -38,8 +43,8 @@ impl TypeArena {
 
     /// The id of a plain type.
     pub(super) fn intern(&mut self, ty: Type) -> TypeId {
-        if let Some(known) = self.known.get(&(ty, None)) {
-            return *known;
+        if let Some(known) = self.known(ty) {
+            return known;
         }
         let (canonical, depth) = match ty {
             Type::List(element) => {
@@ -62,25 +67,42 @@ impl TypeArena {
             annotations: Annotations::default(),
             cpp_type: None,
         });
-        self.known.insert((ty, None), id);
+        self.remember(ty, id);
         id
+    }
+
+    fn known(&self, ty: Type) -> Option<TypeId> {
+        match ty {
+            Type::Struct(id) => known_at(&self.structs, id.index()),
+            Type::Enum(id) => known_at(&self.enums, id.index()),
+            Type::List(_) | Type::Set(_) | Type::Map(..) => self.containers.get(&ty).copied(),
+            scalar => known_at(&self.scalars, scalar_index(scalar)),
+        }
+    }
+
+    fn remember(&mut self, ty: Type, id: TypeId) {
+        match ty {
+            Type::Struct(of) => remember_at(&mut self.structs, of.index(), id),
+            Type::Enum(of) => remember_at(&mut self.enums, of.index(), id),
+            Type::List(_) | Type::Set(_) | Type::Map(..) => drop(self.containers.insert(ty, id)),
+            scalar => remember_at(&mut self.scalars, scalar_index(scalar), id),
+        }
     }
 
     /// The id of a type under the name of a typedef.
     pub(super) fn named(&mut self, typedef: TypedefId, target: TypeId) -> TypeId {
-        let ty = self.ty(target);
-        if let Some(known) = self.known.get(&(ty, Some(typedef))) {
-            return *known;
+        if let Some(known) = known_at(&self.typedefs, typedef.index()) {
+            return known;
         }
         let id = self.push(TypeInfo {
-            ty,
+            ty: self.ty(target),
             typedef: Some(typedef),
             canonical: self.canonical(target),
             depth: self.depth(target).saturating_add(1),
             annotations: Annotations::default(),
             cpp_type: None,
         });
-        self.known.insert((ty, Some(typedef)), id);
+        remember_at(&mut self.typedefs, typedef.index(), id);
         id
     }
 
@@ -99,6 +121,28 @@ impl TypeArena {
 
     pub(super) fn into_types(self) -> Box<[TypeInfo]> {
         self.types.into()
+    }
+}
+
+fn known_at(ids: &[Option<TypeId>], index: usize) -> Option<TypeId> {
+    ids.get(index).copied().flatten()
+}
+
+fn remember_at(ids: &mut Vec<Option<TypeId>>, index: usize, id: TypeId) {
+    if ids.len() <= index {
+        ids.resize(index + 1, None);
+    }
+    if let Some(place) = ids.get_mut(index) {
+        *place = Some(id);
+    }
+}
+
+/// A number of its own for every type without parts or definition.
+fn scalar_index(ty: Type) -> usize {
+    match ty {
+        // On the wire the same as string.
+        Type::Binary => 0,
+        ty => usize::from(ty.wire_type()),
     }
 }
 
@@ -135,7 +179,7 @@ impl<'a> Resolver<'a> {
             return Some(id);
         }
         let annotations = self.annotations(&written.annotations);
-        let cpp_type = written.cpp_type.as_ref().map(|literal| literal.text.as_str().into());
+        let cpp_type = written.cpp_type.as_ref().map(|literal| literal.text.clone());
         Some(self.types.attach(id, annotations, cpp_type))
     }
 
@@ -235,7 +279,7 @@ impl<'a> Resolver<'a> {
         if let Some(typedef) = self.types.info(id).and_then(|info| info.typedef)
             && let Some(entry) = self.scope.typedefs.get(typedef.index())
         {
-            return entry.definition.name.text.clone();
+            return entry.definition.name.text.to_string();
         }
         match self.types.ty(id) {
             Type::List(element) => format!("list<{}>", self.type_text(element)),
@@ -248,7 +292,7 @@ impl<'a> Resolver<'a> {
     }
 
     pub(super) fn struct_name(&self, id: StructId) -> &'a str {
-        self.scope.structs.get(id.index()).map_or("struct", |entry| entry.definition.name.text.as_str())
+        self.scope.structs.get(id.index()).map_or("struct", |entry| &*entry.definition.name.text)
     }
 }
 

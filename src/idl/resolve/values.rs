@@ -97,7 +97,7 @@ impl Resolver<'_> {
                 (self.fit(Value::Double(*number), Origin::Written, ty, span)?, Size::ONE)
             }
             ValueKind::Literal(text) => {
-                (self.fit(Value::String(text.as_str().into()), Origin::Written, ty, span)?, Size::ONE)
+                (self.fit(Value::String(text.clone()), Origin::Written, ty, span)?, Size::ONE)
             }
             ValueKind::Name(name) => return self.evaluate_name(file, name, ty, span),
             ValueKind::List(items) => self.evaluate_list(file, items, ty, span)?,

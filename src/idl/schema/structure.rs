@@ -73,6 +73,7 @@ pub struct Struct {
     /// Comments.
     pub doc: Option<Arc<str>>,
     pub(crate) fields: Box<[Field]>,
+    /// Positions in `fields` in the order written; empty if that is the order of ids.
     pub(crate) order: Box<[u16]>,
     pub(crate) ids: IdTable,
     pub(crate) names: NameTable,
@@ -80,9 +81,11 @@ pub struct Struct {
     pub(crate) keys: Option<NameTable>,
 }
 
-/// Ids to positions: a dense table if the ids are small, else a search.
+/// Ids to positions: nothing but the first id if they have no gaps, a dense table if they are small, else
+/// a search.
 #[derive(Clone, Debug)]
 pub(crate) enum IdTable {
+    Gapless(i16),
     Dense(Box<[u16]>),
     Search,
 }
@@ -93,6 +96,9 @@ impl IdTable {
     /// `fields` must be sorted by id.
     fn new(fields: &[Field]) -> IdTable {
         let smallest = fields.first().map_or(0, |field| field.id);
+        if fields.iter().zip(smallest..=i16::MAX).all(|(field, id)| field.id == id) {
+            return IdTable::Gapless(smallest);
+        }
         let Some(length) = fields.last().and_then(|field| usize::try_from(field.id).ok()).map(|id| id + 1)
         else {
             return IdTable::Search;
@@ -111,6 +117,22 @@ impl IdTable {
     }
 }
 
+/// By position in the order written, the position in the order of ids; empty if both are the same.
+fn order(declared: &[Field]) -> Box<[u16]> {
+    if declared.is_sorted_by_key(|field| field.id) {
+        return Box::default();
+    }
+    let mut sorted: Vec<usize> = (0..declared.len()).collect();
+    sorted.sort_by_key(|position| declared.get(*position).map(|field| field.id));
+    let mut order = vec![0u16; declared.len()].into_boxed_slice();
+    for (position, written) in sorted.iter().enumerate() {
+        if let (Some(slot), Ok(position)) = (order.get_mut(*written), u16::try_from(position)) {
+            *slot = position;
+        }
+    }
+    order
+}
+
 impl Struct {
     /// Makes the lookup tables. `declared` is in the order written; ids are unique.
     pub(crate) fn new(
@@ -119,14 +141,7 @@ impl Struct {
         category: Category,
         declared: Vec<Field>,
     ) -> Struct {
-        let mut sorted: Vec<usize> = (0..declared.len()).collect();
-        sorted.sort_by_key(|position| declared.get(*position).map(|field| field.id));
-        let mut order = vec![0u16; declared.len()].into_boxed_slice();
-        for (position, written) in sorted.iter().enumerate() {
-            if let (Some(slot), Ok(position)) = (order.get_mut(*written), u16::try_from(position)) {
-                *slot = position;
-            }
-        }
+        let order = order(&declared);
         let mut fields = declared;
         fields.sort_by_key(|field| field.id);
         let aliased = fields.iter().any(|field| field.key != field.name);
@@ -152,13 +167,18 @@ impl Struct {
 
     /// All fields in the order written.
     pub fn declared(&self) -> impl Iterator<Item = &Field> {
-        self.order.iter().filter_map(|position| self.fields.get(usize::from(*position)))
+        let position = |at: usize| self.order.get(at).map_or(at, |position| usize::from(*position));
+        (0..self.fields.len()).filter_map(move |at| self.fields.get(position(at)))
     }
 
     /// Position in [`Struct::fields`] of the field with this id.
     #[inline]
     pub fn position(&self, id: i16) -> Option<usize> {
         match &self.ids {
+            IdTable::Gapless(first) => {
+                let position = usize::try_from(i32::from(id) - i32::from(*first)).ok()?;
+                (position < self.fields.len()).then_some(position)
+            }
             IdTable::Dense(table) => {
                 let position = *table.get(usize::try_from(id).ok()?)?;
                 (position != NO_FIELD).then_some(usize::from(position))

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{ConstId, EnumId, Schema, SchemaFileId, ServiceId, StructId, TypedefId};
+use super::{ConstId, EnumId, NameTable, Schema, SchemaFileId, ServiceId, StructId, TypedefId};
 
 /// What a name stands for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -37,19 +37,26 @@ impl Symbol {
     }
 }
 
-/// Every definition, sorted by file and name.
+/// Every definition, by file.
 #[derive(Debug, Default)]
-pub(crate) struct Symbols(Box<[(SchemaFileId, Arc<str>, Symbol)]>);
+pub(crate) struct Symbols(Box<[FileSymbols]>);
+
+/// The definitions of a file.
+#[derive(Debug)]
+pub(crate) struct FileSymbols {
+    pub(crate) all: Box<[(Arc<str>, Symbol)]>,
+    pub(crate) names: NameTable,
+}
 
 impl Symbols {
-    pub(crate) fn new(mut all: Vec<(SchemaFileId, Arc<str>, Symbol)>) -> Symbols {
-        all.sort_by(|(file, name, _), (other, name_of_other, _)| (file, name).cmp(&(other, name_of_other)));
-        Symbols(all.into())
+    pub(crate) fn new(files: Box<[FileSymbols]>) -> Symbols {
+        Symbols(files)
     }
 
     fn find(&self, file: SchemaFileId, name: &str) -> Option<Symbol> {
-        let found = self.0.binary_search_by(|(of, known, _)| (*of, &**known).cmp(&(file, name))).ok()?;
-        self.0.get(found).map(|(_, _, symbol)| *symbol)
+        let FileSymbols { all, names } = self.0.get(file.index())?;
+        let found = names.find(name, |at| all.get(at).map_or("", |(name, _)| &**name))?;
+        all.get(found).map(|(_, symbol)| *symbol)
     }
 }
 

@@ -3,12 +3,17 @@
 /// Longest run of slots that a lookup may have to look at.
 const LONGEST_PROBE: usize = 8;
 
+/// Most names that are not worth a table.
+const FEW: usize = 4;
+
 /// How often the table is doubled to keep runs short, before it gives up hashing.
 const DOUBLINGS: usize = 4;
 
 /// Positions in a list of names, which is kept by the owner and passed in for comparing.
 #[derive(Clone, Debug)]
 pub(crate) enum NameTable {
+    /// So few that they are compared one by one.
+    Few(usize),
     /// Open addressing with linear probing; `EMPTY` marks a free slot. The length is a power of two.
     Hashed(Box<[u32]>),
     /// Sorted by name. For names chosen to collide.
@@ -19,7 +24,10 @@ const EMPTY: u32 = u32::MAX;
 
 impl NameTable {
     /// A table of all names; the first of equal ones is found.
-    pub(crate) fn new<'a>(names: impl Iterator<Item = &'a str>) -> NameTable {
+    pub(crate) fn new<'a>(names: impl ExactSizeIterator<Item = &'a str>) -> NameTable {
+        if names.len() <= FEW {
+            return NameTable::Few(names.len());
+        }
         let names: Vec<&str> = names.collect();
         let smallest = (names.len() * 2).next_power_of_two();
         let sizes = (0..DOUBLINGS).map(|doubling| smallest << doubling);
@@ -30,6 +38,7 @@ impl NameTable {
     #[inline]
     pub(crate) fn find<'a>(&self, name: &str, name_at: impl Fn(usize) -> &'a str) -> Option<usize> {
         match self {
+            NameTable::Few(count) => (0..*count).find(|at| name_at(*at) == name),
             NameTable::Hashed(slots) => {
                 let start = hash(name);
                 for step in 0..LONGEST_PROBE {
@@ -90,7 +99,7 @@ fn index(position: u32) -> usize {
 
 /// Eight bytes at a time, multiply and fold: names are short, so setting up costs more than mixing.
 #[inline]
-fn hash(name: &str) -> usize {
+pub(crate) fn hash(name: &str) -> usize {
     const MULTIPLIER: u64 = 0x9E37_79B9_7F4A_7C15;
     let mix = |state: u64, word: u64| {
         let product = (state ^ word).wrapping_mul(MULTIPLIER);

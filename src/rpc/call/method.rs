@@ -133,7 +133,7 @@ mod tests {
         let error = Method::from_schema(&schema, "Chat/Sya2").unwrap_err();
         assert_eq!(error.text(), "method: missing method: Sya2 in service: Chat");
         let error = Method::from_schema(&schema, "Chta/Say").unwrap_err();
-        assert_eq!(error.text(), "method: missing service: Chta");
+        assert_eq!(error.text(), "method: missing service: Chta; did you mean Chat?");
         let error = Method::from_schema(&schema, "Hear").unwrap_err();
         assert_eq!(error.text(), "Hear is a streaming method (server)");
     }

@@ -146,7 +146,7 @@ fn make(ty: &Ty, dice: &mut Dice, json: &mut String, out: &mut dyn TOutputProtoc
         Ty::Binary => {
             let value = dice.text();
             let mut text = vec![];
-            crate::codec::base64::encode(value.as_bytes(), &mut text);
+            crate::base::base64::encode(value.as_bytes(), &mut text);
             write!(json, "\"{}\"", String::from_utf8(text).unwrap()).unwrap();
             out.write_bytes(value.as_bytes()).unwrap();
         }
