@@ -1317,6 +1317,19 @@ krpc_status krpc_client_options_set_max_idle_connections(krpc_client_options *op
                                                          krpc_error **error);
 
 /**
+ * Lets all calls to an address share some connections, whose answers come in any order (TTHeader only; the
+ * peer must be a multiplexing server: of Kitex's, or of this library). Blocking calls then wait for a shard.
+ *
+ * `connections`: for each address, 0 to 256; 0, the default, gives each call under way one of its own.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT; also from `krpc_client_build` with a transport that is
+ * not TTHeader. Since: 0.1.
+ */
+krpc_status krpc_client_options_set_multiplexed(krpc_client_options *options,
+                                                size_t connections,
+                                                krpc_error **error);
+
+/**
  * Sets the largest reply in bytes, 1 to 0x3FFFFFFF. Default 64 MiB. Larger ones end their call as
  * FRAME_TOO_LARGE before memory is reserved.
  *
