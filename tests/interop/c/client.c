@@ -54,6 +54,7 @@ krpc_client *new_client(struct scope *s, const struct target *target)
     bool set = options != NULL && krpc_client_options_set_caller(options, KRPC_STR(CLIENT_NAME), &error) == KRPC_OK &&
                krpc_client_options_add_address(options, krpc_cstr(target->address), &error) == KRPC_OK &&
                krpc_client_options_set_transport(options, target->transport, &error) == KRPC_OK &&
+               krpc_client_options_set_multiplexed(options, target->multiplexed, &error) == KRPC_OK &&
                krpc_client_options_set_timeout_ms(options, target->timeout_ms, &error) == KRPC_OK &&
                krpc_client_options_set_connect_timeout_ms(options, 5000, &error) == KRPC_OK &&
                krpc_client_options_set_max_idle_connections(options, target->max_idle, &error) == KRPC_OK;
@@ -77,6 +78,7 @@ static int32_t transport_of(const char *name)
         {"buffered", KRPC_TRANSPORT_BUFFERED},
         {"ttheader", KRPC_TRANSPORT_TTHEADER},
         {"ttheader-framed", KRPC_TRANSPORT_TTHEADER_FRAMED},
+        {"mux", KRPC_TRANSPORT_TTHEADER_FRAMED},
     };
     for (size_t i = 0; i < sizeof transports / sizeof transports[0]; i++)
         if (strcmp(transports[i].name, name) == 0)
@@ -141,10 +143,10 @@ int client_main(int argc, char **argv)
 {
     const char *address = NULL, *transport = "ttheader-framed", *names = "all";
     bool list = false, verbose = false;
-    struct run run = {{NULL, 0, 10000, 10}, NULL, 200, 50, false};
+    struct run run = {{NULL, 0, 10000, 10, 0}, NULL, 200, 50, false};
     const struct flag flags[] = {
         {"addr", "the server's ADDRESS: 127.0.0.1:8888, [::1]:8888 or unix:/path", .text = &address},
-        {"transport", "framed, buffered, ttheader or ttheader-framed (the default)", .text = &transport},
+        {"transport", "framed, buffered, ttheader, ttheader-framed (the default) or mux", .text = &transport},
         {"case", "NAME,NAME…, or all: every case that needs no help", .text = &names},
         {"n", "calls of each caller in the case callers (50)", .number = &run.calls},
         {"c", "threads in the cases callers and load (200)", .number = &run.callers},
@@ -162,6 +164,7 @@ int client_main(int argc, char **argv)
         log_to_stderr();
     run.target.address = address;
     run.target.transport = transport_of(transport);
+    run.target.multiplexed = strcmp(transport, "mux") == 0 ? 2 : 0;
     if (address == NULL || run.target.transport == 0 || run.callers < 1 || run.calls < 1) {
         fputs("krpc-peer client: -addr, -transport, -c or -n is missing or wrong\n", stderr);
         return EXIT_USAGE;

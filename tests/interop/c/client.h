@@ -12,7 +12,8 @@ struct target {
     const char *address;
     int32_t transport; /* a krpc_transport */
     int64_t timeout_ms;
-    size_t max_idle; /* connections kept by the pool */
+    size_t max_idle;    /* connections kept by the pool */
+    size_t multiplexed; /* connections that all calls share; 0: each has its own */
 };
 
 /* A client process's view of a server: one client for all cases, so that a connection left in a bad state by

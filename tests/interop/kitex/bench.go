@@ -32,7 +32,7 @@ type benchResult struct {
 func benchMain(args []string) error {
 	fs := flag.NewFlagSet("bench-client", flag.ExitOnError)
 	addr := fs.String("addr", "", "server `address`")
-	wireName := fs.String("transport", string(wireTTHeaderFramed), "framed, buffered, ttheader or ttheader-framed")
+	wireName := fs.String("transport", string(wireTTHeaderFramed), "framed, buffered, ttheader, ttheader-framed or mux")
 	callers := fs.Int("c", 1, "concurrent callers, one connection each")
 	seconds := fs.Float64("seconds", 5, "measured time, after a warm-up")
 	size := fs.Int("size", 1024, "payload bytes in each direction")

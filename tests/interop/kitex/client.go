@@ -21,7 +21,7 @@ import (
 
 const clientName = "interop.client"
 
-// A wire is one of the four shapes a Thrift call has on the connection.
+// A wire is one of the shapes a Thrift call has on the connection.
 type wire string
 
 const (
@@ -29,9 +29,11 @@ const (
 	wireBuffered       wire = "buffered"
 	wireTTHeader       wire = "ttheader"
 	wireTTHeaderFramed wire = "ttheader-framed"
+	// TTHeader around frames, on connections that calls share.
+	wireMux wire = "mux"
 )
 
-var allWires = []wire{wireFramed, wireBuffered, wireTTHeader, wireTTHeaderFramed}
+var allWires = []wire{wireFramed, wireBuffered, wireTTHeader, wireTTHeaderFramed, wireMux}
 
 func parseWire(s string) (wire, error) {
 	for _, w := range allWires {
@@ -43,9 +45,9 @@ func parseWire(s string) (wire, error) {
 }
 
 // hasHeader tells whether service name, statuses and metainfo can travel.
-func (w wire) hasHeader() bool { return w == wireTTHeader || w == wireTTHeaderFramed }
+func (w wire) hasHeader() bool { return w == wireTTHeader || w == wireTTHeaderFramed || w == wireMux }
 
-func (w wire) framed() bool { return w == wireFramed || w == wireTTHeaderFramed }
+func (w wire) framed() bool { return w == wireFramed || w == wireTTHeaderFramed || w == wireMux }
 
 // options makes a client speak exactly this wire. Kitex starts from Framed and
 // ORs in what it is given, so asking for TTHeader alone sends TTHeader plus
@@ -63,6 +65,9 @@ func (w wire) options() []client.Option {
 	return opts
 }
 
+// muxConnections is how many connections all calls of a client share.
+const muxConnections = 2
+
 // A dialer holds what is needed to make clients of one server.
 type dialer struct {
 	addr    string
@@ -72,16 +77,20 @@ type dialer struct {
 }
 
 func (d dialer) options() []client.Option {
+	connections := client.WithLongConnection(connpool.IdleConfig{
+		MaxIdlePerAddress: d.maxIdle,
+		MaxIdleTimeout:    time.Minute,
+	})
+	if d.wire == wireMux {
+		connections = client.WithMuxConnection(muxConnections)
+	}
 	return append(d.wire.options(),
 		client.WithHostPorts(d.addr),
 		client.WithClientBasicInfo(&rpcinfo.EndpointBasicInfo{ServiceName: clientName}),
 		client.WithRPCTimeout(d.timeout),
 		// The default of 50 ms is too tight for a busy test machine.
 		client.WithConnectTimeout(2*time.Second),
-		client.WithLongConnection(connpool.IdleConfig{
-			MaxIdlePerAddress: d.maxIdle,
-			MaxIdleTimeout:    time.Minute,
-		}))
+		connections)
 }
 
 func (d dialer) interop() (interop.Client, error) {
@@ -112,7 +121,7 @@ func (d dialer) missing(service string) (func(ctx context.Context, s string) (st
 func clientMain(args []string) error {
 	fs := flag.NewFlagSet("client", flag.ExitOnError)
 	addr := fs.String("addr", "", "server `address`: host:port, or the path of a Unix socket")
-	wireName := fs.String("transport", string(wireTTHeaderFramed), "framed, buffered, ttheader or ttheader-framed")
+	wireName := fs.String("transport", string(wireTTHeaderFramed), "framed, buffered, ttheader, ttheader-framed or mux")
 	names := fs.String("case", "all", "case `names`, comma separated; all: every case that needs no help")
 	calls := fs.Int("n", 50, "calls of each caller in the case callers")
 	callers := fs.Int("c", 200, "concurrent callers in the cases callers and load")

@@ -28,6 +28,7 @@ func serverMain(args []string) error {
 	listen := fs.String("listen", "127.0.0.1:0", "TCP `address` to listen on")
 	unix := fs.String("unix", "", "listen on this Unix socket `path` instead of TCP")
 	exitWait := fs.Duration("exit-wait", 0, "how long a graceful stop waits for running calls (0: Kitex's default)")
+	mux := fs.Bool("mux", false, "serve multiplexing clients, and no others: what Kitex calls the mux transport")
 	stats := fs.Bool("stats", false, "print CPU use and call count to stderr on exit, as one JSON line")
 	verbose := fs.Bool("v", false, "keep Kitex's own log")
 	fs.Parse(args)
@@ -47,6 +48,9 @@ func serverMain(args []string) error {
 	var opts []server.Option
 	if *exitWait > 0 {
 		opts = append(opts, server.WithExitWaitTime(*exitWait))
+	}
+	if *mux {
+		opts = append(opts, server.WithMuxTransport())
 	}
 	var calls atomic.Int64
 	if *stats {

@@ -38,8 +38,12 @@ func caseWire(ctx context.Context, r *run) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", m.what, err)
 		}
-		if got != r.wire {
-			return fmt.Errorf("%s is %s, want %s", m.what, got, r.wire)
+		want := r.wire
+		if want == wireMux {
+			want = wireTTHeaderFramed // a message looks the same
+		}
+		if got != want {
+			return fmt.Errorf("%s is %s, want %s", m.what, got, want)
 		}
 	}
 	return nil
