@@ -79,6 +79,23 @@ static void the_end_travels_down_whoever_is_freed(void)
     krpc_context_free(same);
 }
 
+/* Deeper than any stack, if each were left inside the one below. */
+static void chains_may_be_long(void)
+{
+    for (int cancelled = 0; cancelled <= 1; cancelled++) {
+        krpc_context *top = krpc_context_new(NULL, 0, NULL, NULL), *last = krpc_context_retain(top);
+        for (int i = under_valgrind() ? 99000 : 0; i < 100000; i++) {
+            krpc_context *below = krpc_context_new(last, 0, NULL, NULL);
+            krpc_context_free(last);
+            last = below;
+        }
+        CHECK(!cancelled || krpc_context_cancel(top) == KRPC_OK);
+        CHECK(krpc_context_cause(last) == (cancelled ? KRPC_CAUSE_BY_HOST : KRPC_CAUSE_NONE));
+        krpc_context_free(top);
+        krpc_context_free(last);
+    }
+}
+
 /* ---- calls in a context --------------------------------------------------------------------------------------- */
 
 static krpc_op *start_in(const world *all, const krpc_method *method, const krpc_context *parent)
@@ -343,6 +360,7 @@ int main(void)
     mistakes_are_refused();
     deadlines_and_pairs_are_inherited();
     the_end_travels_down_whoever_is_freed();
+    chains_may_be_long();
     cancel_ends_started_and_blocking_calls();
     the_deadline_holds_for_calls();
     pairs_travel_as_far_as_they_should();
