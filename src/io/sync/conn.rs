@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use socket2::{Domain, SockAddr, Socket, Type};
 
+use crate::base::fault::hold::{self, Side};
 use crate::base::fault::{self, Point};
 use crate::base::{Code, Error, Limits, Phase, Result};
 use crate::io::addr::Address;
@@ -93,6 +94,9 @@ impl Conn {
 
     fn write_once(&mut self) -> io::Result<()> {
         fault::check(Point::Write)?;
+        if hold::is_held(Side::Client) {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
         let mut slices = [IoSlice::new(&[]); MAX_SLICES];
         let count = self.output.io_slices(&mut slices);
         // `writev` would raise SIGPIPE in a host that has it at its default.
@@ -121,15 +125,18 @@ impl Conn {
 
     fn read_once(&mut self) -> io::Result<usize> {
         fault::check(Point::Read)?;
+        if hold::is_held(Side::Client) {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
         let want = self.proto.missing(&self.input).clamp(FIRST_READ_BYTES, MAX_READ_BYTES);
         sys::receive(&self.socket, &mut self.input, want)
     }
 
     fn wait(&mut self, interest: Interest, interrupt: &Interrupt<'_>) -> Result<()> {
-        let bells = [Some(interrupt.client), interrupt.call.map(|(bell, _)| bell)];
         loop {
+            let awaited = if hold::is_held(Side::Client) { Interest::Nothing } else { interest };
             let timeout = self.proto.wake_at().map(|at| at.saturating_duration_since(clock::now()));
-            match sys::wait(self.socket.as_fd(), bells, interest, timeout) {
+            match interrupt.wait(&self.socket, awaited, timeout) {
                 Ok(Ready::Socket) => return Ok(()),
                 Ok(Ready::Bell) => interrupt.check()?,
                 Ok(Ready::TimedOut) if self.proto.expired(clock::now()) => return Err(timed_out(interest)),
@@ -162,6 +169,11 @@ impl Conn {
 }
 
 impl Interrupt<'_> {
+    fn wait(&self, socket: &Socket, interest: Interest, timeout: Option<Duration>) -> io::Result<Ready> {
+        let bells = [Some(self.client), self.call.map(|(bell, _)| bell)];
+        fault::clock::sleeping(timeout, |timeout| sys::wait(socket.as_fd(), bells, interest, timeout))
+    }
+
     /// A bell rang: the call's, late or in time, or the client's.
     fn check(&self) -> Result<()> {
         if let Some((bell, why)) = self.call {
@@ -189,7 +201,7 @@ pub enum Sent {
 fn timed_out(interest: Interest) -> Error {
     let (text, phase) = match interest {
         Interest::Write => ("the request was not taken within the timeout", Phase::Send),
-        Interest::Read => ("no reply within the timeout", Phase::Wait),
+        Interest::Read | Interest::Nothing => ("no reply within the timeout", Phase::Wait),
     };
     Error::new(Code::Timeout, text).at(phase)
 }
