@@ -1,5 +1,6 @@
 /* krpc_context: mistakes, what travels down, ends, requests' contexts, and the caller's timeout. */
 #include "async.h"
+#include "hooks.h"
 
 #include <stdatomic.h>
 
@@ -53,8 +54,11 @@ static void deadlines_and_pairs_are_inherited(void)
     krpc_context_free(soon);
     krpc_context_free(free_of_time);
 
-    krpc_context *late = krpc_context_new(NULL, 1, NULL, NULL);
-    AWAIT(krpc_context_cause(late) == KRPC_CAUSE_DEADLINE);
+    krpc_test_clock_stop();
+    krpc_context *late = krpc_context_new(NULL, 60000, NULL, NULL);
+    CHECK(krpc_test_clock_advance(59999) == KRPC_OK && krpc_context_cause(late) == KRPC_CAUSE_NONE);
+    CHECK(krpc_test_clock_advance(1) == KRPC_OK && krpc_context_cause(late) == KRPC_CAUSE_DEADLINE);
+    krpc_test_clock_run();
     CHECK(krpc_context_time_left_ms(late) == 0);
     krpc_context_cancel(late);
     CHECK(krpc_context_cause(late) != KRPC_CAUSE_NONE);
