@@ -50,13 +50,19 @@ pub struct Conn {
 
 impl Conn {
     /// Connects to the first of the address's sockets that answers. `timeout` holds for each.
-    pub fn connect(address: &Address, timeout: Duration, limits: Limits) -> Result<Conn> {
+    pub fn connect(
+        address: &Address,
+        timeout: Duration,
+        limits: Limits,
+        interrupt: &Interrupt<'_>,
+    ) -> Result<Conn> {
         let targets = socket_addresses(address)?;
         let mut failure = None;
         for target in &targets {
-            match connect(target, timeout) {
+            match connect(target, timeout, interrupt) {
                 Ok(socket) => return Ok(Conn::over(socket, limits)),
-                Err(reason) => failure = Some(reason),
+                Err(Undialled::Failed(reason)) => failure = Some(reason),
+                Err(Undialled::Interrupted(error)) => return Err(error.with_peer(address)),
             }
         }
         Err(explain(failure, timeout).with_peer(address))
@@ -220,17 +226,58 @@ fn socket_addresses(address: &Address) -> Result<Vec<SockAddr>> {
     }
 }
 
-fn connect(target: &SockAddr, timeout: Duration) -> io::Result<Socket> {
+/// Why there is no connection.
+enum Undialled {
+    Failed(io::Error),
+    Interrupted(Error),
+}
+
+impl From<io::Error> for Undialled {
+    fn from(reason: io::Error) -> Undialled {
+        Undialled::Failed(reason)
+    }
+}
+
+fn connect(
+    target: &SockAddr,
+    timeout: Duration,
+    interrupt: &Interrupt<'_>,
+) -> std::result::Result<Socket, Undialled> {
     fault::check(Point::Connect)?;
     let domain = target.domain();
-    let socket = Socket::new(domain, Type::STREAM.cloexec(), None)?;
+    let socket = Socket::new(domain, Type::STREAM.cloexec().nonblocking(), None)?;
     inherited::note(&socket);
-    socket.connect_timeout(target, timeout)?;
-    socket.set_nonblocking(true)?;
+    match socket.connect(target) {
+        Err(reason) if reason.raw_os_error() == Some(libc::EINPROGRESS) => {
+            await_connected(&socket, timeout, interrupt)?;
+        }
+        connected => connected?,
+    }
     if domain != Domain::UNIX {
         socket.set_tcp_nodelay(true)?;
     }
     Ok(socket)
+}
+
+fn await_connected(
+    socket: &Socket,
+    timeout: Duration,
+    interrupt: &Interrupt<'_>,
+) -> std::result::Result<(), Undialled> {
+    let deadline = clock::now().checked_add(timeout);
+    loop {
+        let left = deadline.map(|at| at.saturating_duration_since(clock::now()));
+        if left == Some(Duration::ZERO) {
+            return Err(io::Error::from(io::ErrorKind::TimedOut).into());
+        }
+        match interrupt.wait(socket, Interest::Write, left) {
+            Ok(Ready::Socket) => return Ok(socket.take_error()?.map_or(Ok(()), Err)?),
+            Ok(Ready::Bell) => interrupt.check().map_err(Undialled::Interrupted)?,
+            Ok(Ready::TimedOut) => {}
+            Err(reason) if reason.kind() == io::ErrorKind::Interrupted => {}
+            Err(reason) => return Err(reason.into()),
+        }
+    }
 }
 
 fn explain(failure: Option<io::Error>, timeout: Duration) -> Error {
