@@ -6,7 +6,7 @@ TASK    := @scripts/task
 
 .DEFAULT_GOAL := build
 .PHONY: build help demo test test-rust test-c test-install test-hosts test-interop test-long \
-        header lint asan valgrind loom fuzz-abi fuzz-smoke bench bench-codec install clean
+        header lint asan valgrind loom abidiff fuzz-abi fuzz-smoke bench bench-codec install clean
 
 build: ## the release library: target/release/libkrpc.so, libkrpc.so.0, libkrpc.a
 	$(TASK) build
@@ -35,7 +35,7 @@ test-hosts: ## foreign event loops: asyncio through ctypes, epoll
 test-interop: ## against real peers
 	$(TASK) test-interop
 
-test-long: ## test, plus loom, AddressSanitizer and longer fuzzing
+test-long: ## test, plus loom, abidiff, AddressSanitizer and longer fuzzing
 	$(TASK) test-long
 
 header: ## write include/krpc.h and abi/*.txt anew after a change in src/capi
@@ -52,6 +52,9 @@ valgrind: ## the C programs under valgrind only
 
 loom: ## every interleaving of the models of src/op, to a bound
 	$(TASK) loom
+
+abidiff: ## the library's ABI, compared with that of the last commit
+	$(TASK) abidiff
 
 fuzz-abi: ## random calls over the whole ABI for ten seconds
 	$(TASK) fuzz-abi

@@ -5,6 +5,8 @@ pub mod context;
 pub mod event;
 pub mod server;
 
+#[cfg(feature = "test-hooks")]
+pub use crate::io::clock;
 pub use crate::io::runtime::{Runtime, RuntimeOptions};
 pub use crate::io::thread::may_block;
 pub use crate::io::{Address, Bell, close_inherited_sockets};

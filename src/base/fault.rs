@@ -1,6 +1,9 @@
 //! Steps that a test can make fail, one by one: the n-th read, write, connect, accept, new thread, and
 //! panics in the places where the core catches them. Only with the feature `test-hooks`; without it, as in
-//! every release, nothing of it is left.
+//! every release, nothing of it is left. The same holds for a clock that stands and connections that are held.
+
+pub mod clock;
+pub mod hold;
 
 use std::io;
 
@@ -28,6 +31,12 @@ pub enum Point {
     DriverTask = 9,
     /// A blocking call: panic.
     BlockingCall = 10,
+    /// Room for an event in a queue: full.
+    QueueSlot = 11,
+    /// A place among a server's connections: none.
+    ConnectionSlot = 12,
+    /// A place among a server's requests in flight: none.
+    RequestSlot = 13,
 }
 
 #[cfg(not(feature = "test-hooks"))]
@@ -38,6 +47,12 @@ mod armed {
     #[inline(always)]
     pub fn check(_: Point) -> io::Result<()> {
         Ok(())
+    }
+
+    /// Whether a test wants it to fail.
+    #[inline(always)]
+    pub fn fails(_: Point) -> bool {
+        false
     }
 
     /// Panics if a test wants it.
@@ -51,7 +66,7 @@ mod armed {
 
     use super::{Point, io};
 
-    const POINTS: usize = 11;
+    const POINTS: usize = 14;
 
     struct Counter {
         passed: AtomicU64,
@@ -72,7 +87,8 @@ mod armed {
         Some(passed)
     }
 
-    fn fails(point: Point) -> bool {
+    /// Whether a test wants it to fail.
+    pub fn fails(point: Point) -> bool {
         let counter = &COUNTERS[point as usize];
         counter.passed.fetch_add(1, Ordering::SeqCst) + 1 == counter.fails.load(Ordering::SeqCst)
     }

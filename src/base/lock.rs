@@ -6,6 +6,8 @@
 use std::sync::{self, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::base::fault::clock;
+
 /// A mutex that a panic does not poison: whoever may panic with a lock held keeps what it guards whole.
 #[derive(Debug, Default)]
 pub struct Mutex<T>(sync::Mutex<T>);
@@ -39,7 +41,8 @@ impl Condvar {
 
     /// The same, at most for `time`.
     pub fn wait_for<'a, T>(&self, guard: MutexGuard<'a, T>, time: Duration) -> MutexGuard<'a, T> {
-        self.0.wait_timeout(guard, time).unwrap_or_else(PoisonError::into_inner).0
+        let wait = |time| self.0.wait_timeout(guard, time).unwrap_or_else(PoisonError::into_inner).0;
+        clock::sleeping(Some(time), |slice| wait(slice.unwrap_or(time)))
     }
 
     /// Wakes one.

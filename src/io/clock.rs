@@ -2,7 +2,21 @@
 
 use std::time::Instant;
 
-/// Now, on the system's monotonic clock.
+use crate::base::fault::clock;
+
+/// Now, on the system's monotonic clock, or on the one that a test moves.
 pub fn now() -> Instant {
-    Instant::now()
+    clock::now(Instant::now())
+}
+
+/// Stops the clock, for tests.
+#[cfg(feature = "test-hooks")]
+pub fn stop() {
+    clock::stop(Instant::now());
+}
+
+/// Lets the clock run on from where it stands.
+#[cfg(feature = "test-hooks")]
+pub fn run() {
+    clock::run(Instant::now());
 }

@@ -12,6 +12,7 @@ use std::time::Instant;
 
 use bytes::BytesMut;
 
+use crate::base::fault::hold::{self, Side};
 use crate::base::fault::{self, Point};
 use crate::base::lock::Mutex;
 use crate::base::log::{Level, Log};
@@ -272,7 +273,7 @@ impl ConnTask {
             if self.is_finished() {
                 return Err(End::Done);
             }
-            if self.wants_bytes() && self.fill(cx)? {
+            if self.wants_bytes() && !hold::holds(Side::Server, cx.waker()) && self.fill(cx)? {
                 continue;
             }
             if self.fall_asleep(cx)? {
@@ -301,7 +302,7 @@ impl ConnTask {
 
     /// Writes what there is, as far as the peer takes it.
     fn flush(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<(), End> {
-        while !self.output.is_empty() {
+        while !self.output.is_empty() && !hold::holds(Side::Server, cx.waker()) {
             let mut slices = [IoSlice::new(&[]); MAX_SLICES];
             let count = self.output.io_slices(&mut slices);
             match self.transport.poll_write(cx, slices.get(..count).unwrap_or_default()) {

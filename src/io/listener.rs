@@ -22,6 +22,7 @@ use crate::io::conn::{ConnTask, Mailbox, Order, Setup};
 use crate::io::inherited;
 use crate::io::runtime::Runtime;
 use crate::io::thread;
+use crate::io::timer;
 use crate::io::transport::Transport;
 
 /// Connections that the system may hold for us before we accept them.
@@ -242,7 +243,7 @@ async fn accept_all(_ticket: Ticket, acceptor: Acceptor, gate: Gate) {
                 gate.setup.log.write(Level::Error, "server", format_args!("accept: {reason}"));
                 // Out of descriptors: trying again at once would only spin. A peer that hung up while
                 // it waited needs no pause, but one does no harm.
-                tokio::time::sleep(ACCEPT_PAUSE).await;
+                timer::sleep(ACCEPT_PAUSE).await;
             }
         }
     }
@@ -371,7 +372,7 @@ impl Ticket {
 
     fn open(connections: &Arc<Connections>, mailbox: &Arc<Mailbox>) -> Option<Ticket> {
         let mut state = connections.state.lock();
-        if state.open.len() >= connections.max {
+        if state.open.len() >= connections.max || fault::fails(Point::ConnectionSlot) {
             return None;
         }
         let id = state.next;

@@ -74,6 +74,8 @@ pub enum Interest {
     Read,
     /// Room to write.
     Write,
+    /// Nothing: only the bells count.
+    Nothing,
 }
 
 /// Waits until the socket is ready, the bell rings or the time is up (`None`: for ever). A signal of
@@ -87,11 +89,12 @@ pub fn wait(
     let events = match interest {
         Interest::Read => libc::POLLIN,
         Interest::Write => libc::POLLOUT,
+        Interest::Nothing => 0,
     };
     // The system passes over negative descriptors.
     let bell = |bell: Option<&Bell>| bell.map_or(-1, |bell| bell.fd.as_raw_fd());
     let mut fds = [
-        libc::pollfd { fd: socket.as_raw_fd(), events, revents: 0 },
+        libc::pollfd { fd: if events == 0 { -1 } else { socket.as_raw_fd() }, events, revents: 0 },
         libc::pollfd { fd: bell(bells[0]), events: libc::POLLIN, revents: 0 },
         libc::pollfd { fd: bell(bells[1]), events: libc::POLLIN, revents: 0 },
     ];

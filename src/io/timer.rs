@@ -1,23 +1,31 @@
 //! The only place that arms timers. Each shard's wheel is its tokio time driver.
 
 use std::convert::Infallible;
-use std::pin::Pin;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use crossbeam_channel::{Receiver, RecvTimeoutError};
 use tokio::sync::oneshot;
 use tokio::time::Sleep;
+
+use crate::base::fault;
+use crate::io::clock;
 
 /// A connection's one timer. It is moved only when the new time is earlier: a timer that fires early
 /// costs one look at the clock, while moving it on every packet would cost that on every packet.
 #[derive(Debug, Default)]
 pub struct LazyTimer {
     sleep: Option<Pin<Box<Sleep>>>,
+    listener: fault::clock::Listener,
 }
 
 impl LazyTimer {
     /// Makes sure that the task is polled again at `at`, or a little later. Returns true if that is now.
     pub fn wake_at(&mut self, at: Instant, cx: &mut Context<'_>) -> bool {
+        self.listener.listen(cx.waker());
+        let Some(at) = fault::clock::real(at) else { return at <= clock::now() };
         let at = tokio::time::Instant::from_std(at);
         let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
         if sleep.deadline() > at {
@@ -48,9 +56,48 @@ pub fn wanted() -> (Wanted, WhileWanted) {
 }
 
 /// Runs something later, unless it is not wanted any more by then.
-pub async fn after(time: Duration, wanted: WhileWanted, run: impl FnOnce()) {
-    if tokio::time::timeout(time, wanted.0).await.is_err() {
+pub async fn after(time: Duration, mut wanted: WhileWanted, run: impl FnOnce()) {
+    let mut time = pin!(sleep(time));
+    let is_wanted = poll_fn(|cx| match Pin::new(&mut wanted.0).poll(cx) {
+        Poll::Ready(_) => Poll::Ready(false),
+        Poll::Pending => time.as_mut().poll(cx).map(|()| true),
+    });
+    if is_wanted.await {
         run();
+    }
+}
+
+/// Ends after a time.
+pub async fn sleep(time: Duration) {
+    #[cfg(not(feature = "test-hooks"))]
+    tokio::time::sleep(time).await;
+    #[cfg(feature = "test-hooks")]
+    {
+        let (mut timer, end) = (LazyTimer::default(), clock::now().checked_add(time));
+        poll_fn(|cx| match end.is_some_and(|end| timer.wake_at(end, cx)) {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        })
+        .await;
+    }
+}
+
+/// Takes from a channel, or gives up after a time.
+pub fn receive<T>(from: &Receiver<T>, time: Duration) -> Result<T, RecvTimeoutError> {
+    #[cfg(not(feature = "test-hooks"))]
+    return from.recv_timeout(time);
+    #[cfg(feature = "test-hooks")]
+    {
+        /// Seldom: there may be many such threads.
+        const LOOK_UP: Duration = Duration::from_millis(100);
+        let begun = clock::now();
+        loop {
+            let left = time.saturating_sub(clock::now().saturating_duration_since(begun));
+            match from.recv_timeout(left.min(LOOK_UP)) {
+                Err(RecvTimeoutError::Timeout) if !left.is_zero() => {}
+                received => return received,
+            }
+        }
     }
 }
 

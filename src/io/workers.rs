@@ -15,6 +15,7 @@ use crate::base::log::{Level, Log};
 use crate::base::panic;
 use crate::io::clock;
 use crate::io::thread::{self, Role};
+use crate::io::timer;
 
 /// A piece of work. What bounds their number is the in-flight limit of whoever submits them.
 pub type Job = Box<dyn FnOnce() + Send>;
@@ -122,7 +123,7 @@ impl Crew {
     fn work(&self) {
         self.spare.fetch_add(1, Ordering::AcqRel);
         loop {
-            match self.queue.recv_timeout(IDLE_LIFE) {
+            match timer::receive(&self.queue, IDLE_LIFE) {
                 Ok(job) => {
                     // Whoever waits for its outcome hears of it by what the job drops.
                     let _ = panic::logged(&self.log, "workers", job);

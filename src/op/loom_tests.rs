@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use loom::thread;
 
+use crate::base::Code;
 use crate::op::decision::{ask, ask_then};
-use crate::op::operation::{Abandoned, Cause, Completer, Finished, Operation, new};
+use crate::op::operation::{Cause, Completer, Finished, Operation, Outcome, new};
 use crate::op::queue::{Doorbell, Event, Queue};
 use crate::op::queued;
 use crate::op::sync::{Condvar, Mutex, lock};
@@ -33,9 +34,13 @@ fn join<const N: usize>(threads: [thread::JoinHandle<()>; N]) {
 /// A value whose copies are counted by its `Arc`; `None` is the fallback.
 struct Value(#[allow(dead_code)] Option<Arc<()>>);
 
-impl Abandoned for Value {
+impl Outcome for Value {
     fn abandoned() -> Value {
         Value(None)
+    }
+
+    fn failure(&self) -> Option<Code> {
+        None
     }
 }
 

@@ -30,6 +30,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 use std::{error, fmt, mem};
 
+use crate::base::fault::{self, Point};
 use crate::op::operation::{Cancel, Cause};
 use crate::op::sync::{Condvar, Mutex, Patience, lock};
 use crate::op::turn::{self, Wakes};
@@ -318,7 +319,8 @@ impl<E> Queue<E> {
         if inner.is_closed {
             return Err(QueueError::Closed);
         }
-        if count > self.capacity - inner.reserved - inner.events.len() {
+        let room = self.capacity - inner.reserved - inner.events.len();
+        if count > room || fault::fails(Point::QueueSlot) {
             inner.full += 1;
             return Err(QueueError::Full);
         }

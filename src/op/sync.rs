@@ -6,6 +6,8 @@
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
+use crate::base::fault::clock;
+
 #[cfg(krpc_loom)]
 pub use loom::sync::{Condvar, Mutex, MutexGuard, atomic::AtomicBool};
 #[cfg(not(krpc_loom))]
@@ -41,7 +43,7 @@ impl Patience {
     pub fn sleep<'a, T>(&mut self, condvar: &Condvar, guard: MutexGuard<'a, T>) -> (MutexGuard<'a, T>, bool) {
         let left = match self.start() {
             Patience::For(left) => left,
-            Patience::Until(end) => end.saturating_duration_since(Instant::now()),
+            Patience::Until(end) => end.saturating_duration_since(now()),
             Patience::Forever => return (wait(condvar, guard), true),
         };
         if left.is_zero() {
@@ -55,10 +57,14 @@ impl Patience {
         if let Patience::For(time) = *self
             && !time.is_zero()
         {
-            *self = Instant::now().checked_add(time).map_or(Patience::Forever, Patience::Until);
+            *self = now().checked_add(time).map_or(Patience::Forever, Patience::Until);
         }
         *self
     }
+}
+
+fn now() -> Instant {
+    clock::now(Instant::now())
 }
 
 fn wait<'a, T>(condvar: &Condvar, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
@@ -66,5 +72,6 @@ fn wait<'a, T>(condvar: &Condvar, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T>
 }
 
 fn wait_timeout<'a, T>(condvar: &Condvar, guard: MutexGuard<'a, T>, time: Duration) -> MutexGuard<'a, T> {
-    condvar.wait_timeout(guard, time).unwrap_or_else(PoisonError::into_inner).0
+    let wait = |time| condvar.wait_timeout(guard, time).unwrap_or_else(PoisonError::into_inner).0;
+    clock::sleeping(Some(time), |slice| wait(slice.unwrap_or(time)))
 }

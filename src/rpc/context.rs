@@ -28,7 +28,14 @@ struct Inner {
 struct State {
     cause: Option<Cause>,
     next: u64,
-    watchers: HashMap<u64, Weak<dyn Cancel>>,
+    watchers: HashMap<u64, Watcher>,
+}
+
+/// Who hears of a context's end.
+enum Watcher {
+    /// A context below it. Known as one, for chains may be longer than a thread's stack.
+    Below(Weak<Inner>),
+    Other(Weak<dyn Cancel>),
 }
 
 /// What a context is made of.
@@ -49,8 +56,8 @@ impl Context {
         options.metainfo.iter().for_each(|(kind, key, value)| metainfo.set(kind, key.clone(), value.clone()));
         let context = Context::with(deadline, metainfo);
         if let Some(parent) = parent {
-            let watch = parent.watch(context.canceller());
-            *context.inner.parent.lock() = Some(watch);
+            let below = Watcher::Below(Arc::downgrade(&context.inner));
+            *context.inner.parent.lock() = Some(parent.watched_by(below));
         }
         context
     }
@@ -63,7 +70,7 @@ impl Context {
 
     /// Ends the work and everything below it. The first cause counts.
     pub fn cancel(&self, cause: Cause) {
-        self.inner.cancel(cause);
+        tell(self.inner.end(cause).into_values().collect(), cause);
     }
 
     /// Why the work is to end, if it is: it was cancelled, or its deadline has passed.
@@ -90,52 +97,88 @@ impl Context {
 
     /// Asks to be told; at once if the end was asked for before. Ends with the returned watch.
     pub(super) fn watch(&self, watcher: Weak<dyn Cancel>) -> Watch {
+        self.watched_by(Watcher::Other(watcher))
+    }
+
+    fn watched_by(&self, watcher: Watcher) -> Watch {
         let mut state = self.inner.state.lock();
         let id = state.next;
         state.next += 1;
-        let cause = state.cause;
-        if cause.is_none() {
-            state.watchers.insert(id, Weak::clone(&watcher));
-        }
+        let ended = match state.cause {
+            None => {
+                state.watchers.insert(id, watcher);
+                None
+            }
+            Some(cause) => Some((cause, watcher)),
+        };
         drop(state);
-        if let (Some(cause), Some(watcher)) = (cause, watcher.upgrade()) {
-            watcher.cancel(cause);
+        if let Some((cause, watcher)) = ended {
+            tell(vec![watcher], cause);
         }
-        Watch { context: Arc::clone(&self.inner), id }
-    }
-
-    /// For whoever may have to end it from elsewhere; does not keep it alive.
-    pub(super) fn canceller(&self) -> Weak<dyn Cancel> {
-        let canceller: Arc<dyn Cancel> = Arc::clone(&self.inner) as _;
-        Arc::downgrade(&canceller)
+        Watch { context: Some(Arc::clone(&self.inner)), id }
     }
 }
 
-impl Cancel for Inner {
-    fn cancel(&self, cause: Cause) {
-        let watchers = {
-            let mut state = self.state.lock();
-            if state.cause.is_some() {
-                return;
+impl Inner {
+    /// Ends this one; returns who must hear of it. The first cause counts.
+    fn end(&self, cause: Cause) -> HashMap<u64, Watcher> {
+        let mut state = self.state.lock();
+        if state.cause.is_some() {
+            return HashMap::new();
+        }
+        state.cause = Some(cause);
+        std::mem::take(&mut state.watchers)
+    }
+}
+
+/// Tells all of them and all below, without a lock: what they do may come back here.
+fn tell(mut watchers: Vec<Watcher>, cause: Cause) {
+    while let Some(watcher) = watchers.pop() {
+        match watcher {
+            Watcher::Below(context) => {
+                if let Some(context) = context.upgrade() {
+                    watchers.extend(context.end(cause).into_values());
+                }
             }
-            state.cause = Some(cause);
-            std::mem::take(&mut state.watchers)
-        };
-        // Without the lock: what they do may come back here.
-        watchers.values().filter_map(Weak::upgrade).for_each(|watcher| watcher.cancel(cause));
+            Watcher::Other(watcher) => {
+                if let Some(watcher) = watcher.upgrade() {
+                    watcher.cancel(cause);
+                }
+            }
+        }
+    }
+}
+
+/// A chain that only its last context holds goes one by one, not each inside the drop of the one below.
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let mut above = self.parent.lock().take();
+        while let Some(mut watch) = above {
+            above = watch.leave().and_then(Arc::into_inner).and_then(|last| last.parent.lock().take());
+        }
     }
 }
 
 /// Interest in a context's end, for as long as it lives. It keeps the context: its own handle may be freed
 /// while what it was given to still hears of an end further up.
 pub(super) struct Watch {
-    context: Arc<Inner>,
+    /// Until it is dropped.
+    context: Option<Arc<Inner>>,
     id: u64,
+}
+
+impl Watch {
+    fn leave(&mut self) -> Option<Arc<Inner>> {
+        let context = self.context.take()?;
+        let watcher = context.state.lock().watchers.remove(&self.id);
+        drop(watcher);
+        Some(context)
+    }
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        self.context.state.lock().watchers.remove(&self.id);
+        self.leave();
     }
 }
 
@@ -192,6 +235,28 @@ mod tests {
         let below = Context::new(Some(&top), with("k", "2"));
         assert_eq!(below.metainfo().get(MetainfoKind::Persistent, b"k").unwrap(), "2");
         assert_eq!(top.metainfo().get(MetainfoKind::Persistent, b"k").unwrap(), "1");
+    }
+
+    /// On a stack that a chain of drops, or of cancels, would overflow.
+    #[test]
+    fn a_chain_may_be_longer_than_a_stack() {
+        let chain = || {
+            let top = Context::new(None, ContextOptions::default());
+            let below = |context: &Context| Context::new(Some(context), ContextOptions::default());
+            let bottom = (0..100_000).fold(top.clone(), |context, _| below(&context));
+            (top, bottom)
+        };
+        let test = move || {
+            let (top, bottom) = chain();
+            top.cancel(Cause::ByHost);
+            assert_eq!(bottom.cause(), Some(Cause::ByHost));
+            drop((top, bottom));
+            let (top, bottom) = chain();
+            drop(top);
+            drop(bottom);
+        };
+        let thread = std::thread::Builder::new().stack_size(128 << 10).spawn(test).unwrap();
+        thread.join().unwrap();
     }
 
     #[test]

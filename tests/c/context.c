@@ -1,5 +1,6 @@
 /* krpc_context: mistakes, what travels down, ends, requests' contexts, and the caller's timeout. */
 #include "async.h"
+#include "hooks.h"
 
 #include <stdatomic.h>
 
@@ -53,8 +54,11 @@ static void deadlines_and_pairs_are_inherited(void)
     krpc_context_free(soon);
     krpc_context_free(free_of_time);
 
-    krpc_context *late = krpc_context_new(NULL, 1, NULL, NULL);
-    AWAIT(krpc_context_cause(late) == KRPC_CAUSE_DEADLINE);
+    krpc_test_clock_stop();
+    krpc_context *late = krpc_context_new(NULL, 60000, NULL, NULL);
+    CHECK(krpc_test_clock_advance(59999) == KRPC_OK && krpc_context_cause(late) == KRPC_CAUSE_NONE);
+    CHECK(krpc_test_clock_advance(1) == KRPC_OK && krpc_context_cause(late) == KRPC_CAUSE_DEADLINE);
+    krpc_test_clock_run();
     CHECK(krpc_context_time_left_ms(late) == 0);
     krpc_context_cancel(late);
     CHECK(krpc_context_cause(late) != KRPC_CAUSE_NONE);
@@ -77,6 +81,23 @@ static void the_end_travels_down_whoever_is_freed(void)
     krpc_context_free(late);
     krpc_context_free(bottom);
     krpc_context_free(same);
+}
+
+/* Deeper than any stack, if each were left inside the one below. */
+static void chains_may_be_long(void)
+{
+    for (int cancelled = 0; cancelled <= 1; cancelled++) {
+        krpc_context *top = krpc_context_new(NULL, 0, NULL, NULL), *last = krpc_context_retain(top);
+        for (int i = under_valgrind() ? 99000 : 0; i < 100000; i++) {
+            krpc_context *below = krpc_context_new(last, 0, NULL, NULL);
+            krpc_context_free(last);
+            last = below;
+        }
+        CHECK(!cancelled || krpc_context_cancel(top) == KRPC_OK);
+        CHECK(krpc_context_cause(last) == (cancelled ? KRPC_CAUSE_BY_HOST : KRPC_CAUSE_NONE));
+        krpc_context_free(top);
+        krpc_context_free(last);
+    }
 }
 
 /* ---- calls in a context --------------------------------------------------------------------------------------- */
@@ -343,6 +364,7 @@ int main(void)
     mistakes_are_refused();
     deadlines_and_pairs_are_inherited();
     the_end_travels_down_whoever_is_freed();
+    chains_may_be_long();
     cancel_ends_started_and_blocking_calls();
     the_deadline_holds_for_calls();
     pairs_travel_as_far_as_they_should();

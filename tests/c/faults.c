@@ -138,7 +138,8 @@ static int scenario(void)
 
 static void every_step_may_fail(void)
 {
-    static const int32_t points[] = {FAULT_READ, FAULT_WRITE, FAULT_CONNECT, FAULT_ACCEPT, FAULT_SPAWN};
+    static const int32_t points[] = {FAULT_READ,  FAULT_WRITE,      FAULT_CONNECT,         FAULT_ACCEPT,
+                                     FAULT_SPAWN, FAULT_QUEUE_SLOT, FAULT_CONNECTION_SLOT, FAULT_REQUEST_SLOT};
     CHECK(scenario() == 0);
     for (size_t i = 0; i < LEN(points); i++) {
         uint64_t nth = 0, reached = 0;
@@ -150,10 +151,46 @@ static void every_step_may_fail(void)
             AWAIT(threads_named("krpc-") == 0);
             AWAIT(krpc_live_handles() == 0);
         } while (reached >= nth && nth < 200);
-        CHECK(nth > 2 && nth < 200);
+        CHECK(nth > (points[i] == FAULT_QUEUE_SLOT ? 1 : 2) && nth < 200);
         CHECK(failed > 0 || points[i] == FAULT_ACCEPT); /* that one is tried again */
         CHECK(scenario() == 0);
     }
+}
+
+/* ---- places that are all taken -------------------------------------------------------------------------------- */
+
+static void who_finds_no_place_is_told(void)
+{
+    krpc_server *server = serve_one("m", 0, echo, NULL);
+    krpc_client *client = client_of(server);
+    krpc_method *method = krpc_client_method(client, KRPC_STR("Test/echo"), 0, NULL);
+    krpc_message *message = text_message(1, KRPC_STR("x"));
+    krpc_call_options options = KRPC_CALL_OPTIONS_INIT;
+
+    /* In a queue: nothing was started, and the queue has room again. */
+    arm(FAULT_QUEUE_SLOT, 1);
+    CHECK(call_with_queue(client, method, message, &options) == KRPC_STATUS_QUEUE_FULL);
+    CHECK(call_with_queue(client, method, message, &options) == KRPC_OK);
+
+    /* Among the requests in flight: an answer says so, and the connection stays. */
+    arm(FAULT_REQUEST_SLOT, 1);
+    CALL_STATUS(client, "Test/echo", KRPC_STATUS_REMOTE_EXCEPTION, "over limit");
+    arm(FAULT_REQUEST_SLOT, 1);
+    CHECK(call_with_callback(client, method, message, &options) == KRPC_STATUS_REMOTE_EXCEPTION);
+    CHECK(calls(client) == 0);
+
+    /* Among the connections: it is closed at once. */
+    krpc_client *newcomer = client_of(server);
+    arm(FAULT_CONNECTION_SLOT, 1);
+    CALL_STATUS(newcomer, "Test/echo", KRPC_STATUS_CONNECTION_LOST, "");
+    arm(FAULT_CONNECTION_SLOT, 1);
+    CHECK(call_with_callback(newcomer, method, message, &options) == KRPC_STATUS_CONNECTION_LOST);
+    CHECK(calls(newcomer) == 0);
+    krpc_client_free(newcomer);
+    krpc_message_free(message);
+    krpc_method_free(method);
+    krpc_client_free(client);
+    krpc_server_free(server);
 }
 
 /* ---- panics -------------------------------------------------------------------------------------------------- */
@@ -263,6 +300,7 @@ int main(void)
     CHECK(krpc_has_feature(KRPC_STR("test-hooks")));
     CHECK(krpc_test_fail_nth(99, 1, NULL) == KRPC_STATUS_INVALID_ARGUMENT);
     every_step_may_fail();
+    who_finds_no_place_is_told();
     panics_are_contained();
     a_client_whose_driver_panicked_says_so();
     return end_of_net_test();

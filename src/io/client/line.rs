@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 
+use crate::base::fault::hold::{self, Side};
 use crate::base::fault::{self, Point};
 use crate::base::lock::Mutex;
 use crate::base::panic;
@@ -305,6 +306,9 @@ impl Line {
     fn flush(&mut self, cx: &mut Context<'_>) -> Result<(), Stop> {
         let Socket::Open(transport) = &mut self.socket else { return Ok(()) };
         while !self.output.is_empty() {
+            if hold::holds(Side::Client, cx.waker()) {
+                return Ok(());
+            }
             let mut slices = [IoSlice::new(&[]); MAX_SLICES];
             let count = self.output.io_slices(&mut slices);
             match transport.poll_write(cx, slices.get(..count).unwrap_or_default()) {
@@ -342,6 +346,9 @@ impl Line {
 
     fn read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let Socket::Open(transport) = &mut self.socket else { return Poll::Pending };
+        if hold::holds(Side::Client, cx.waker()) {
+            return Poll::Pending;
+        }
         self.input.reserve(self.proto.missing(&self.input).clamp(READ_BYTES, MAX_READ_BYTES));
         transport.poll_read(cx, &mut self.input)
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use socket2::{Domain, SockAddr, Socket, Type};
 
+use crate::base::fault::hold::{self, Side};
 use crate::base::fault::{self, Point};
 use crate::base::{Code, Error, Limits, Phase, Result};
 use crate::io::addr::Address;
@@ -50,13 +51,19 @@ pub struct Conn {
 
 impl Conn {
     /// Connects to the first of the address's sockets that answers. `timeout` holds for each.
-    pub fn connect(address: &Address, timeout: Duration, limits: Limits) -> Result<Conn> {
+    pub fn connect(
+        address: &Address,
+        timeout: Duration,
+        limits: Limits,
+        interrupt: &Interrupt<'_>,
+    ) -> Result<Conn> {
         let targets = socket_addresses(address)?;
         let mut failure = None;
         for target in &targets {
-            match connect(target, timeout) {
+            match connect(target, timeout, interrupt) {
                 Ok(socket) => return Ok(Conn::over(socket, limits)),
-                Err(reason) => failure = Some(reason),
+                Err(Undialled::Failed(reason)) => failure = Some(reason),
+                Err(Undialled::Interrupted(error)) => return Err(error.with_peer(address)),
             }
         }
         Err(explain(failure, timeout).with_peer(address))
@@ -94,6 +101,9 @@ impl Conn {
 
     fn write_once(&mut self) -> io::Result<()> {
         fault::check(Point::Write)?;
+        if hold::is_held(Side::Client) {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
         let mut slices = [IoSlice::new(&[]); MAX_SLICES];
         let count = self.output.io_slices(&mut slices);
         // `writev` would raise SIGPIPE in a host that has it at its default.
@@ -122,15 +132,18 @@ impl Conn {
 
     fn read_once(&mut self) -> io::Result<usize> {
         fault::check(Point::Read)?;
+        if hold::is_held(Side::Client) {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
         let want = self.proto.missing(&self.input).clamp(FIRST_READ_BYTES, MAX_READ_BYTES);
         sys::receive(&self.socket, &mut self.input, want)
     }
 
     fn wait(&mut self, interest: Interest, interrupt: &Interrupt<'_>) -> Result<()> {
-        let bells = [Some(interrupt.client), interrupt.call.map(|(bell, _)| bell)];
         loop {
+            let awaited = if hold::is_held(Side::Client) { Interest::Nothing } else { interest };
             let timeout = self.proto.wake_at().map(|at| at.saturating_duration_since(clock::now()));
-            match sys::wait(self.socket.as_fd(), bells, interest, timeout) {
+            match interrupt.wait(&self.socket, awaited, timeout) {
                 Ok(Ready::Socket) => return Ok(()),
                 Ok(Ready::Bell) => interrupt.check()?,
                 Ok(Ready::TimedOut) if self.proto.expired(clock::now()) => return Err(timed_out(interest)),
@@ -163,6 +176,11 @@ impl Conn {
 }
 
 impl Interrupt<'_> {
+    fn wait(&self, socket: &Socket, interest: Interest, timeout: Option<Duration>) -> io::Result<Ready> {
+        let bells = [Some(self.client), self.call.map(|(bell, _)| bell)];
+        fault::clock::sleeping(timeout, |timeout| sys::wait(socket.as_fd(), bells, interest, timeout))
+    }
+
     /// A bell rang: the call's, late or in time, or the client's.
     fn check(&self) -> Result<()> {
         if let Some((bell, why)) = self.call {
@@ -190,7 +208,7 @@ pub enum Sent {
 fn timed_out(interest: Interest) -> Error {
     let (text, phase) = match interest {
         Interest::Write => ("the request was not taken within the timeout", Phase::Send),
-        Interest::Read => ("no reply within the timeout", Phase::Wait),
+        Interest::Read | Interest::Nothing => ("no reply within the timeout", Phase::Wait),
     };
     Error::new(Code::Timeout, text).at(phase)
 }
@@ -209,17 +227,58 @@ fn socket_addresses(address: &Address) -> Result<Vec<SockAddr>> {
     }
 }
 
-fn connect(target: &SockAddr, timeout: Duration) -> io::Result<Socket> {
+/// Why there is no connection.
+enum Undialled {
+    Failed(io::Error),
+    Interrupted(Error),
+}
+
+impl From<io::Error> for Undialled {
+    fn from(reason: io::Error) -> Undialled {
+        Undialled::Failed(reason)
+    }
+}
+
+fn connect(
+    target: &SockAddr,
+    timeout: Duration,
+    interrupt: &Interrupt<'_>,
+) -> std::result::Result<Socket, Undialled> {
     fault::check(Point::Connect)?;
     let domain = target.domain();
-    let socket = Socket::new(domain, Type::STREAM.cloexec(), None)?;
+    let socket = Socket::new(domain, Type::STREAM.cloexec().nonblocking(), None)?;
     inherited::note(&socket);
-    socket.connect_timeout(target, timeout)?;
-    socket.set_nonblocking(true)?;
+    match socket.connect(target) {
+        Err(reason) if reason.raw_os_error() == Some(libc::EINPROGRESS) => {
+            await_connected(&socket, timeout, interrupt)?;
+        }
+        connected => connected?,
+    }
     if domain != Domain::UNIX {
         socket.set_tcp_nodelay(true)?;
     }
     Ok(socket)
+}
+
+fn await_connected(
+    socket: &Socket,
+    timeout: Duration,
+    interrupt: &Interrupt<'_>,
+) -> std::result::Result<(), Undialled> {
+    let deadline = clock::now().checked_add(timeout);
+    loop {
+        let left = deadline.map(|at| at.saturating_duration_since(clock::now()));
+        if left == Some(Duration::ZERO) {
+            return Err(io::Error::from(io::ErrorKind::TimedOut).into());
+        }
+        match interrupt.wait(socket, Interest::Write, left) {
+            Ok(Ready::Socket) => return Ok(socket.take_error()?.map_or(Ok(()), Err)?),
+            Ok(Ready::Bell) => interrupt.check().map_err(Undialled::Interrupted)?,
+            Ok(Ready::TimedOut) => {}
+            Err(reason) if reason.kind() == io::ErrorKind::Interrupted => {}
+            Err(reason) => return Err(reason.into()),
+        }
+    }
 }
 
 fn explain(failure: Option<io::Error>, timeout: Duration) -> Error {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::base::lock::Mutex;
 use crate::base::{Limits, Result};
 use crate::io::addr::Address;
-use crate::io::sync::conn::Conn;
+use crate::io::sync::conn::{Conn, Interrupt};
 
 /// How connections are made and kept.
 #[derive(Clone, Copy, Debug)]
@@ -104,10 +104,11 @@ impl Pool {
     }
 
     /// A fresh connection. Blocks up to the connect timeout, or to what is left of the call.
-    pub fn dial(&self, left: Option<Duration>) -> Result<Conn> {
+    pub fn dial(&self, left: Option<Duration>, interrupt: &Interrupt<'_>) -> Result<Conn> {
         let timeout =
             left.map_or(self.options.connect_timeout, |left| left.min(self.options.connect_timeout));
-        let conn = Conn::connect(&self.address, timeout.max(Duration::from_millis(1)), self.options.limits)?;
+        let timeout = timeout.max(Duration::from_millis(1));
+        let conn = Conn::connect(&self.address, timeout, self.options.limits, interrupt)?;
         self.dialled.fetch_add(1, Ordering::Relaxed);
         Ok(conn)
     }

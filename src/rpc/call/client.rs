@@ -348,7 +348,8 @@ impl Call<'_> {
         }
         self.facts.reused_connection = false;
         let left = self.time_left();
-        let conn = peer.pool.dial(left).map_err(|error| self.explain_dial(error, left))?;
+        let dialled = with_interrupt(self.client, self.parent, |interrupt| peer.pool.dial(left, interrupt));
+        let conn = dialled.map_err(|error| self.explain_dial(error, left))?;
         self.exchange(peer, conn).map_err(|(error, _)| error)
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use crate::base::fault::{self, Point};
 use crate::base::lock::{Condvar, Mutex};
 use crate::io::clock;
 
@@ -37,7 +38,7 @@ impl InFlight {
 
     /// A place, unless all are taken.
     pub(super) fn admit(self: &Arc<InFlight>) -> Option<Permit> {
-        if self.count.fetch_add(1, Ordering::SeqCst) >= self.max {
+        if self.count.fetch_add(1, Ordering::SeqCst) >= self.max || fault::fails(Point::RequestSlot) {
             self.leave();
             return None;
         }
