@@ -80,4 +80,4 @@ impl Frame {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
