@@ -242,7 +242,7 @@ impl<R: Role> Connection<R> {
         let Some(stream) = self.table.get_mut(key) else { return };
         stream.released = true;
         stream.ready = Ready::NONE;
-        self.inflow.dropped(stream);
+        self.inflow.dropped(stream, &self.options.streams);
         R::abandon(self, key, now);
         self.forget_if_done(key);
     }

@@ -51,10 +51,11 @@ impl Inflow {
     }
 
     /// The host takes no more.
-    pub(super) fn dropped(&mut self, stream: &mut Stream) {
+    pub(super) fn dropped(&mut self, stream: &mut Stream, limits: &StreamLimits) {
         self.closes(stream);
         self.messages = self.messages.saturating_sub(stream.inbox.len());
         self.weight = self.weight.saturating_sub(stream.inbox.clear());
+        self.measure_all(limits);
     }
 
     /// Nothing more arrives on the stream: it keeps nobody waiting.
@@ -93,6 +94,10 @@ impl Inflow {
                 _ => {}
             }
         }
+        self.measure_all(limits);
+    }
+
+    fn measure_all(&mut self, limits: &StreamLimits) {
         let mark = limits.connection_recv_bytes;
         self.connection_full = match self.connection_full {
             false => self.weight >= mark,
@@ -256,8 +261,7 @@ impl<R: Role> Connection<R> {
         if self.inflow.connection_full && stream.inbox.weight() > 0 {
             // What it holds is what the others lack, so it can't be kept, and its reader must know.
             stream.recv_end = Some(End::Failed(cancel.error(R::SIDE)));
-            self.inflow.dropped(stream);
-            self.inflow.measure(stream, &self.options.streams);
+            self.inflow.dropped(stream, &self.options.streams);
         }
     }
 

@@ -10,7 +10,7 @@ use super::connection::{Connection, Role};
 use super::ends::End;
 use super::id::StreamKey;
 use super::ready::Ready;
-use crate::base::{Code, Error, Phase, Result, StreamReason};
+use crate::base::{Code, Error, Phase, Result, StreamReason, StreamSide};
 
 /// Where the connection is in its life.
 #[derive(Debug)]
@@ -26,6 +26,8 @@ enum State {
     Draining {
         /// New streams are refused from then on, and an idle connection ends.
         refuse_at: Instant,
+        /// `refuse_at` has come, and needs no waking any more.
+        refusing: bool,
         /// What has not ended by then is ended.
         ends_at: Option<Instant>,
     },
@@ -66,7 +68,7 @@ impl<R: Role> Connection<R> {
         let ends = match self.life.state {
             State::Closed => return None,
             State::Open => None,
-            State::Draining { refuse_at, .. } if self.open == 0 => Some(refuse_at),
+            State::Draining { refuse_at, refusing: false, .. } if self.open == 0 => Some(refuse_at),
             State::Draining { ends_at, .. } => ends_at,
         };
         let clocks = [ends, self.timers.next(), self.write_until(), self.idle_until(), self.slow_reader_at()];
@@ -79,12 +81,7 @@ impl<R: Role> Connection<R> {
             self.fail(&error, now);
             return Err(error);
         }
-        if let State::Draining { refuse_at, ends_at: Some(at) } = self.life.state
-            && at <= now
-        {
-            self.life.state = State::Draining { refuse_at: refuse_at.min(now), ends_at: None };
-            self.all_keys().into_iter().for_each(|key| R::stop(self, key, now));
-        }
+        self.go_on_draining(now);
         if self.slow_reader_at().is_some_and(|at| at <= now) {
             self.reset_slow_reader(now);
         }
@@ -103,10 +100,14 @@ impl<R: Role> Connection<R> {
         let ends_at = window.and_then(|window| now.checked_add(window));
         match self.life.state {
             State::Closed => {}
-            State::Draining { refuse_at, .. } => self.life.state = State::Draining { refuse_at, ends_at },
+            State::Draining { refuse_at, refusing, .. } => {
+                self.life.state = State::Draining { refuse_at, refusing, ends_at };
+            }
             State::Open => {
-                let refuse_at = now.checked_add(self.options.drain).unwrap_or(now);
-                self.life.state = State::Draining { refuse_at, ends_at };
+                // Only a server waits for what may be on its way.
+                let wait = if R::SIDE == StreamSide::Server { self.options.drain } else { Duration::ZERO };
+                let refuse_at = now.checked_add(wait).unwrap_or(now);
+                self.life.state = State::Draining { refuse_at, refusing: false, ends_at };
                 self.all_keys().into_iter().for_each(|key| self.tell_stopping(key));
             }
         }
@@ -115,7 +116,7 @@ impl<R: Role> Connection<R> {
     /// Ends all streams now, telling the peer; the connection is finished when that is written.
     pub fn close(&mut self, now: Instant) {
         if !self.life.is_closed() {
-            self.life.state = State::Draining { refuse_at: now, ends_at: None };
+            self.life.state = State::Draining { refuse_at: now, refusing: true, ends_at: None };
             self.all_keys().into_iter().for_each(|key| R::stop(self, key, now));
         }
     }
@@ -178,8 +179,22 @@ impl<R: Role> Connection<R> {
     }
 
     pub(super) fn tell_stopping(&mut self, key: StreamKey) {
-        if R::SIDE == crate::base::StreamSide::Server && self.end(key).is_none() {
+        if R::SIDE == StreamSide::Server && self.end(key).is_none() {
             self.notify(key, Ready::STOPPING);
+        }
+    }
+
+    /// The steps of a graceful stop, as their times come.
+    fn go_on_draining(&mut self, now: Instant) {
+        let State::Draining { refuse_at, refusing, ends_at } = self.life.state else { return };
+        let over = ends_at.is_some_and(|at| at <= now);
+        self.life.state = State::Draining {
+            refuse_at: if over { refuse_at.min(now) } else { refuse_at },
+            refusing: refusing || over || refuse_at <= now,
+            ends_at: ends_at.filter(|_| !over),
+        };
+        if over {
+            self.all_keys().into_iter().for_each(|key| R::stop(self, key, now));
         }
     }
 
@@ -231,7 +246,7 @@ impl<R: Role> Connection<R> {
     /// The deadline. A server leaves the last word to its handler: the client's clock has run out as well.
     fn run_out(&mut self, key: StreamKey, cancel: &Cancel, now: Instant) {
         let error = End::Failed(cancel.error(R::SIDE));
-        let reset = (R::SIDE == crate::base::StreamSide::Client).then_some(cancel);
+        let reset = (R::SIDE == StreamSide::Client).then_some(cancel);
         self.end_stream(key, error, reset, now);
     }
 

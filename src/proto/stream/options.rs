@@ -21,7 +21,8 @@ pub struct Options {
     /// How long a stream whose messages nobody takes may keep the other streams of its connection
     /// waiting before it is reset. `None`: for ever. Default 5 s.
     pub slow_reader: Option<Duration>,
-    /// When a connection without streams ends. `None`: never. Default 60 s.
+    /// When a connection without streams ends. `None`: never. Default 60 s, at a server 10 min: whoever
+    /// opens streams should be the first to close.
     pub idle: Option<Duration>,
     /// When a connection ends whose peer takes no bytes. A peer that holds its sender back takes none
     /// either, so this is off by default.
@@ -53,6 +54,13 @@ impl Default for Options {
             first_id: 1,
             seed: 0,
         }
+    }
+}
+
+impl Options {
+    /// The defaults of a server.
+    pub fn server() -> Options {
+        Options { idle: Some(Duration::from_secs(600)), ..Options::default() }
     }
 }
 

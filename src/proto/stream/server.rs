@@ -183,7 +183,7 @@ impl Connection<Server> {
     fn end_late_use(&mut self, key: StreamKey, now: Instant) {
         let error = Cancel::handler_returned().error(StreamSide::Server);
         let Some(stream) = self.table.get_mut(key) else { return };
-        self.inflow.dropped(stream);
+        self.inflow.dropped(stream, &self.options.streams);
         self.life.touch(now);
         let failed = matches!(stream.end, Some(End::Failed(_)));
         if failed {

@@ -13,6 +13,7 @@ use crate::wire::ttstream::{self, Decoded, Decoder, Frame, FrameType, Head};
 
 mod bytes_of_frames;
 mod cancels;
+mod cases;
 mod clocks;
 mod flow;
 mod life_cycle;

@@ -173,6 +173,33 @@ fn the_connections_budget_pauses_too_and_what_the_worst_holds_is_dropped() {
 }
 
 #[test]
+fn what_is_given_back_makes_room_at_once() {
+    for finish in [false, true] {
+        let mut pair = Pair::with(small, |options| {
+            small(options);
+            options.streams.recv_bytes = 1 << 20;
+        });
+        let (client, server) = pair.opened();
+        let (other, server_other) = pair.opened();
+        for _ in 0..10 {
+            while let Sent::Accepted = pair.client.send(client, sized(1000), pair.now).unwrap() {}
+            pair.write_client();
+            pair.server.receive(&mut pair.to_server, pair.now).unwrap();
+        }
+        assert!(!pair.server.wants_bytes());
+        if finish {
+            pair.finish(server, Finish::Ok);
+        } else {
+            pair.server.release(server, pair.now);
+        }
+        assert!(pair.server.wants_bytes());
+        pair.client_send(other, 1);
+        pair.pump();
+        assert_eq!(number(pair.server_recv(server_other)), 1);
+    }
+}
+
+#[test]
 fn streams_take_turns_by_bytes() {
     let mut pair = Pair::new();
     let streams: Vec<_> = (0..4).map(|_| pair.opened()).collect();

@@ -100,6 +100,24 @@ fn a_stopping_server_without_streams_waits_only_for_those_on_their_way() {
 }
 
 #[test]
+fn a_stop_whose_last_bytes_nobody_takes_does_not_ring_for_ever() {
+    let mut pair = Pair::new();
+    let (_, server) = pair.opened();
+    pair.server.drain(Some(SEC), pair.now);
+    pair.finish(server, Finish::Ok);
+    pair.server.transmit(&mut pair.server_out, pair.now);
+    pair.pass(100 * MS);
+    assert_eq!(
+        (pair.server.is_finished(pair.now), pair.server.wake_at()),
+        (false, Some(pair.now + 900 * MS))
+    );
+    pair.pass(SEC);
+    assert_eq!((pair.server.is_finished(pair.now), pair.server.wake_at()), (false, None));
+    pair.server.written(0, pair.now);
+    assert!(pair.server.is_finished(pair.now));
+}
+
+#[test]
 fn a_client_that_closes_cancels_what_is_under_way() {
     let mut pair = Pair::new();
     let (client, server) = pair.opened();
@@ -124,7 +142,6 @@ fn a_client_may_let_its_streams_end_first() {
     pair.finish(server, Finish::Ok);
     pair.pump();
     assert!(is_eof(&pair.client_recv(client)));
-    pair.pass(100 * MS);
     assert!(pair.client.is_finished(pair.now));
     let mut pair = Pair::new();
     let (client, _) = pair.opened();
