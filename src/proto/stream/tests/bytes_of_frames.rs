@@ -1,5 +1,7 @@
 //! The rows of §1.6, in our column of §12 (8, 10, 11): what a bad frame hurts. And §14 (3)–(8), (18).
 
+use bytes::Buf;
+
 use super::*;
 
 /// A frame whose area after offset 14 is given.
@@ -98,6 +100,23 @@ fn bytes_out_of_step_end_the_connection_and_all_its_streams() {
         assert!(pair.client.is_finished(pair.now) && pair.server.is_finished(pair.now));
         assert!(!pair.client.wants_bytes() && pair.client.wake_at().is_none());
     }
+}
+
+#[test]
+fn what_was_finished_before_the_bytes_fell_out_of_step_is_still_written() {
+    let (mut pair, clients, servers) = with_two(b"GET / HTTP/1.1\r\n");
+    pair.server_send(servers[0], 1);
+    pair.finish(servers[0], Finish::Ok);
+    pair.server_send(servers[1], 2);
+    assert!(pair.server.receive(&mut pair.to_server, pair.now).is_err());
+    assert!(!pair.server.is_finished(pair.now));
+    pair.write_server();
+    assert!(pair.server.is_finished(pair.now));
+    assert_eq!(pair.tap.take(), "<HEADER <DATA <TRAILER");
+    pair.to_client.advance(16);
+    pair.client.receive(&mut pair.to_client, pair.now).unwrap();
+    assert_eq!(number(pair.client_recv(clients[0])), 1);
+    assert!(is_eof(&pair.client_recv(clients[0])) && is_pending(&pair.client_recv(clients[1])));
 }
 
 #[test]

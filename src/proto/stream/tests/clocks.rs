@@ -58,6 +58,22 @@ fn a_recv_timeout_may_leave_the_stream_alone() {
 }
 
 #[test]
+fn an_earlier_clock_comes_before_a_later_one_that_was_set_first() {
+    let mut pair = Pair::new();
+    let deadline = Some(pair.now + 10 * SEC);
+    let (client, _) = pair.opened_with(StreamTimeouts { deadline, ..recv(true) });
+    for _ in 0..100 {
+        assert!(is_pending(&pair.client_recv(client)));
+        assert_eq!(pair.client.wake_at(), Some(pair.now + 50 * MS));
+        pair.pass(50 * MS);
+        assert_eq!(failure(pair.client_recv(client)).code(), Code::RecvTimeout);
+    }
+    assert_eq!(pair.client.wake_at(), deadline);
+    pair.pass(5 * SEC);
+    assert_eq!(pair.client_error(client).code(), Code::Timeout);
+}
+
+#[test]
 fn a_message_in_time_stops_the_clock_of_its_recv() {
     let mut pair = Pair::new();
     let (client, server) = pair.opened_with(recv(false));

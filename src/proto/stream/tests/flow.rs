@@ -173,6 +173,29 @@ fn the_connections_budget_pauses_too_and_what_the_worst_holds_is_dropped() {
 }
 
 #[test]
+fn a_pause_of_the_connection_ends_when_half_of_it_is_taken() {
+    let mut pair = Pair::with(
+        |options| {
+            small(options);
+            options.streams.recv_bytes = 1 << 20;
+        },
+        small,
+    );
+    let (client, server) = pair.opened();
+    for _ in 0..10 {
+        fill(&mut pair, server);
+        pair.write_server();
+        pair.client.receive(&mut pair.to_client, pair.now).unwrap();
+    }
+    assert!(!pair.client.wants_bytes());
+    while !pair.client.wants_bytes() {
+        assert!(pair.client.waiting_bytes().0 > 25_000);
+        assert!(matches!(pair.client_recv(client), Recv::Message(_)));
+    }
+    assert!(pair.client.waiting_bytes().0 > 23_000);
+}
+
+#[test]
 fn what_is_given_back_makes_room_at_once() {
     for finish in [false, true] {
         let mut pair = Pair::with(small, |options| {

@@ -219,6 +219,35 @@ fn the_server_may_send_after_the_client_has_closed() {
 }
 
 #[test]
+fn what_comes_after_the_clients_trailer_is_dropped_and_counted() {
+    let mut pair = Pair::new();
+    let (_, server) = pair.opened();
+    pair.feed_server(1, FrameType::Trailer, &[], b"");
+    pair.feed_server(1, FrameType::Data, &[], &message(1).bytes());
+    pair.feed_server(1, FrameType::Trailer, &[], &exception(6, "x"));
+    assert!(is_eof(&pair.server_recv(server)));
+    assert_eq!((pair.server.counters().late, pair.server.waiting_bytes()), (2, (0, 0)));
+}
+
+#[test]
+fn an_id_that_is_used_anew_is_left_alone_by_the_handler_before() {
+    let mut pair = Pair::new();
+    let (_, before) = pair.opened();
+    pair.feed_server(1, FrameType::Rst, &[], b"");
+    pair.feed_server(1, FrameType::Header, &[], b"");
+    let after = pair.accepted();
+    pair.tap.take();
+    pair.finish(before, Finish::failed("late"));
+    pair.write_server();
+    assert_eq!(pair.tap.take(), "");
+    pair.feed_server(1, FrameType::Data, &[], &message(1).bytes());
+    assert_eq!(number(pair.server_recv(after)), 1);
+    pair.finish(after, Finish::Ok);
+    pair.write_server();
+    assert_eq!(pair.tap.take(), "<HEADER <TRAILER");
+}
+
+#[test]
 fn after_the_handler_has_ended_every_use_is_12012() {
     let mut pair = Pair::new();
     let (_, server) = pair.opened();
