@@ -56,7 +56,7 @@ impl<R: Role> End<R> {
             }
         }
         let (inbox, outbox) = self.conn.waiting_bytes();
-        assert!(inbox <= 5_000 + 70_000 && outbox <= 3_000 + 300, "{inbox} {outbox}");
+        assert!(inbox <= 5_000 + 70_000 && outbox <= 3_000 + 320, "{inbox} {outbox}");
     }
 
     fn write(&mut self, to: &mut BytesMut, now: Instant) {

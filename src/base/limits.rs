@@ -29,7 +29,8 @@ impl Default for Limits {
 /// Limits on one connection of streams and on each stream of it.
 ///
 /// A budget is a high-water mark: the message that crosses it is still taken, so a budget holds at most
-/// one message more than it says, and none is too small for any message.
+/// one message more than it says, and none is too small for any message. Where a budget is in bytes, each
+/// message weighs [`StreamLimits::PER_MESSAGE`] besides, so that it bounds their number as well.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct StreamLimits {
     /// Streams of a connection that have not been given back by the host, ended ones included.
@@ -57,6 +58,9 @@ pub struct StreamLimits {
 }
 
 impl StreamLimits {
+    /// What a message weighs in a budget besides its bytes.
+    pub const PER_MESSAGE: usize = 64;
+
     /// The defaults, as a constant.
     pub const DEFAULT: StreamLimits = StreamLimits {
         streams: 16_384,

@@ -174,11 +174,11 @@ impl<R: Role> Connection<R> {
             return Ok(Sent::Full(message));
         }
         R::before_send(stream)?;
-        let bytes = stream.outbox.push_data(message);
         stream.active_at = now;
         stream.stats.messages_sent += 1;
-        stream.stats.bytes_sent += u64::try_from(bytes).unwrap_or(u64::MAX);
-        self.outflow.add(key, stream, bytes);
+        stream.stats.bytes_sent += u64::try_from(message.len()).unwrap_or(u64::MAX);
+        let weight = stream.outbox.push_data(message);
+        self.outflow.add(key, stream, weight);
         Ok(Sent::Accepted)
     }
 
@@ -311,9 +311,9 @@ impl<R: Role> Connection<R> {
         self.table.len()
     }
 
-    /// Bytes of messages that wait: to be taken by the host, and to be written.
+    /// Weight of the messages that wait, as in the budgets: to be taken by the host, and to be written.
     pub fn waiting_bytes(&self) -> (usize, usize) {
-        (self.inflow.weight(), self.outflow.bytes())
+        (self.inflow.weight(), self.outflow.weight())
     }
 
     /// Remembers to tell the host.

@@ -16,15 +16,12 @@ pub(super) struct Inbox {
 }
 
 impl Inbox {
-    /// What a message weighs besides its bytes, so that empty ones are not free.
-    pub(super) const PER_MESSAGE: usize = 64;
-
     /// Slots that an empty queue keeps.
     const KEPT: usize = 16;
 
     /// Takes a message in; returns its weight.
     pub(super) fn push(&mut self, message: Bytes) -> usize {
-        let weight = message.len() + Inbox::PER_MESSAGE;
+        let weight = message.len() + StreamLimits::PER_MESSAGE;
         self.weight += weight;
         self.queue.push_back(message);
         weight
@@ -33,7 +30,7 @@ impl Inbox {
     /// Takes the first message out, with its weight.
     pub(super) fn pop(&mut self) -> Option<(Bytes, usize)> {
         let message = self.queue.pop_front()?;
-        let weight = message.len() + Inbox::PER_MESSAGE;
+        let weight = message.len() + StreamLimits::PER_MESSAGE;
         self.weight = self.weight.saturating_sub(weight);
         if self.queue.is_empty() && self.queue.capacity() > Inbox::KEPT {
             self.queue = VecDeque::new();

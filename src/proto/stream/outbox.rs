@@ -21,7 +21,7 @@ pub(super) enum Outgoing {
 pub(super) struct Outbox {
     queue: VecDeque<Outgoing>,
     /// Messages only; the rest is bounded by the number of streams.
-    bytes: usize,
+    weight: usize,
     messages: usize,
 }
 
@@ -31,11 +31,11 @@ impl Outbox {
 
     /// Appends a message; returns its weight.
     pub(super) fn push_data(&mut self, message: Message) -> usize {
-        let bytes = message.len();
-        self.bytes += bytes;
+        let weight = message.len() + StreamLimits::PER_MESSAGE;
+        self.weight += weight;
         self.messages += 1;
         self.queue.push_back(Outgoing::Data(message));
-        bytes
+        weight
     }
 
     /// Appends any other frame.
@@ -46,33 +46,33 @@ impl Outbox {
     /// Takes the first frame out; of a message, with its weight.
     pub(super) fn pop(&mut self) -> Option<(Outgoing, usize)> {
         let frame = self.queue.pop_front()?;
-        let mut bytes = 0;
+        let mut weight = 0;
         if let Outgoing::Data(message) = &frame {
-            bytes = message.len();
-            self.bytes = self.bytes.saturating_sub(bytes);
+            weight = message.len() + StreamLimits::PER_MESSAGE;
+            self.weight = self.weight.saturating_sub(weight);
             self.messages = self.messages.saturating_sub(1);
         }
         if self.queue.is_empty() && self.queue.capacity() > Outbox::KEPT {
             self.queue = VecDeque::new();
         }
-        Some((frame, bytes))
+        Some((frame, weight))
     }
 
     /// Drops everything; returns the weight of the messages.
     pub(super) fn clear(&mut self) -> usize {
         self.queue = VecDeque::new();
         self.messages = 0;
-        std::mem::take(&mut self.bytes)
+        std::mem::take(&mut self.weight)
     }
 
     /// Whether another message is taken: the one that crosses the mark still is.
     pub(super) fn has_room(&self, limits: &StreamLimits) -> bool {
-        self.bytes < limits.send_bytes && self.messages < limits.send_messages
+        self.weight < limits.send_bytes && self.messages < limits.send_messages
     }
 
     /// Whether so much has left that a waiting sender should hear of it.
     pub(super) fn is_half_empty(&self, limits: &StreamLimits) -> bool {
-        self.bytes <= limits.send_bytes / 2 && self.messages <= limits.send_messages / 2
+        self.weight <= limits.send_bytes / 2 && self.messages <= limits.send_messages / 2
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -20,7 +20,7 @@ pub(super) struct Outflow {
     round: VecDeque<StreamKey>,
     /// Changes when everything has been sent: debts are forgotten then.
     epoch: u64,
-    bytes: usize,
+    weight: usize,
     /// Answers to frames that belong to no stream.
     loose: BytesMut,
     loose_frames: u64,
@@ -43,16 +43,16 @@ impl Outflow {
     /// Loose answers that may wait before no more frames are taken in.
     const LOOSE: usize = 64 << 10;
 
-    /// Notes that the stream has `bytes` more to send.
-    pub(super) fn add(&mut self, key: StreamKey, stream: &mut Stream, bytes: usize) {
-        self.bytes += bytes;
+    /// Notes that the stream has something more to send.
+    pub(super) fn add(&mut self, key: StreamKey, stream: &mut Stream, weight: usize) {
+        self.weight += weight;
         if !std::mem::replace(&mut stream.turn.queued, true) {
             self.round.push_back(key);
         }
     }
 
     pub(super) fn has_room(&self, limits: &StreamLimits) -> bool {
-        self.bytes < limits.connection_send_bytes
+        self.weight < limits.connection_send_bytes
     }
 
     /// The sender will be told when the connection has room.
@@ -84,8 +84,8 @@ impl Outflow {
         self.round.is_empty() && self.loose.is_empty() && self.written == self.put
     }
 
-    pub(super) fn bytes(&self) -> usize {
-        self.bytes
+    pub(super) fn weight(&self) -> usize {
+        self.weight
     }
 
     pub(super) fn writing_since(&self) -> Option<Instant> {
@@ -151,11 +151,11 @@ impl<R: Role> Connection<R> {
         turn.credit = if alone { Outflow::QUANTUM } else { turn.credit + Outflow::QUANTUM };
         while stream.turn.credit > 0 && out.len() < Outflow::BATCH {
             let before = out.len();
-            let Some((frame, bytes)) = stream.outbox.pop() else { break };
+            let Some((frame, weight)) = stream.outbox.pop() else { break };
             put(out, stream, frame);
             let put = i64::try_from(out.len().saturating_sub(before)).unwrap_or(i64::MAX);
             stream.turn.credit = stream.turn.credit.saturating_sub(put).max(Outflow::DEBT);
-            self.outflow.bytes = self.outflow.bytes.saturating_sub(bytes);
+            self.outflow.weight = self.outflow.weight.saturating_sub(weight);
             self.counters.frames_sent += 1;
         }
         if stream.outbox.is_empty() {
@@ -190,7 +190,7 @@ impl<R: Role> Connection<R> {
 
     /// Senders that waited for the connection's budget, in the order they came.
     pub(super) fn wake_senders(&mut self) {
-        if self.outflow.bytes > self.options.streams.connection_send_bytes / 2 {
+        if self.outflow.weight > self.options.streams.connection_send_bytes / 2 {
             return;
         }
         for _ in 0..self.outflow.crowd.len() {
@@ -207,8 +207,8 @@ impl<R: Role> Connection<R> {
     /// Drops what a stream has not sent.
     pub(super) fn drop_unsent(&mut self, key: StreamKey) {
         let Some(stream) = self.table.get_mut(key) else { return };
-        let bytes = stream.outbox.clear();
-        self.outflow.bytes = self.outflow.bytes.saturating_sub(bytes);
+        let weight = stream.outbox.clear();
+        self.outflow.weight = self.outflow.weight.saturating_sub(weight);
         if std::mem::take(&mut stream.turn.flush) {
             self.outflow.flush_at_end(key);
         }

@@ -72,6 +72,21 @@ impl Finish {
         Finish::internal(format!("biz error: {text}"))
     }
 
+    /// As an interceptor's error is, which is no handler's: a status as a status, a peer's exception and a
+    /// stream's number as they are (§3.3).
+    pub fn of(error: &Error) -> Finish {
+        if let Some(status) = error.biz_status() {
+            return Finish::Biz(status.clone());
+        }
+        if let Some(remote) = error.remote_exception() {
+            return Finish::Exception { type_id: remote.type_id, text: remote.text.clone() };
+        }
+        match error.stream_reason() {
+            Some(reason) => Finish::Exception { type_id: reason.code, text: reason.to_string().into() },
+            None => Finish::internal(error.to_string()),
+        }
+    }
+
     /// The handler panicked: type 6, in the reference's form.
     pub fn panicked(service: &str, method: &str, what: impl std::fmt::Display) -> Finish {
         Finish::internal(format!(

@@ -371,6 +371,26 @@ fn each_end_of_a_handler_has_its_words() {
 }
 
 #[test]
+fn an_interceptors_error_keeps_its_number() {
+    let exception = |type_id, text: &'static str| Finish::Exception { type_id, text: text.into() };
+    let status = Biz { code: 5, ..Biz::default() };
+    assert_eq!(Finish::of(&Error::biz(status.clone())), Finish::Biz(status));
+    assert_eq!(Finish::of(&Error::remote(20, "no".into())), exception(20, "no"));
+    let text = "[ttstream error, code=12012] [server-side stream] canceled by business handler returning";
+    let late = Cancel::handler_returned().error(StreamSide::Server);
+    assert_eq!(Finish::of(&late), exception(12012, text));
+    assert_eq!(Finish::of(&Error::new(Code::Closed, "x")), exception(6, "CLOSED: x"));
+}
+
+#[test]
+fn connections_may_move_between_threads() {
+    fn is_send<T: Send>(_: &T) {}
+    let pair = Pair::new();
+    is_send(&pair.client);
+    is_send(&pair.server);
+}
+
+#[test]
 fn business_errors_travel_in_trailers_beside_the_handlers_pairs() {
     let mut pair = Pair::new();
     let (client, server) = pair.opened();

@@ -57,7 +57,7 @@ impl World {
             options.streams.streams = 8;
             options.streams.recv_messages = 6;
             options.streams.send_messages = 4;
-            options.streams.connection_send_bytes = 200;
+            options.streams.connection_send_bytes = 800;
             options.streams.connection_recv_bytes = 4000;
             options.idle = None;
         };
@@ -239,7 +239,7 @@ impl World {
         self.pair.client_ready();
         let limit = 4000 + 200;
         assert!(self.pair.client.waiting_bytes().0 <= limit && self.pair.server.waiting_bytes().0 <= limit);
-        assert!(self.pair.client.waiting_bytes().1 <= 220 && self.pair.server.waiting_bytes().1 <= 220);
+        assert!(self.pair.client.waiting_bytes().1 <= 880 && self.pair.server.waiting_bytes().1 <= 880);
     }
 
     /// Ends everything, and checks that nothing is left.
