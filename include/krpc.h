@@ -142,10 +142,14 @@ enum krpc_status
     KRPC_STATUS_OUT_OF_SEQUENCE = 406,
     /** A message or header cannot be encoded within the protocol's limits. */
     KRPC_STATUS_ENCODE_FAILED = 407,
+    /** A frame breaks the rules of its stream. */
+    KRPC_STATUS_STREAM_PROTOCOL = 408,
     /** The call did not end within its timeout. */
     KRPC_STATUS_TIMEOUT = 501,
     /** The call was cancelled. */
     KRPC_STATUS_CANCELLED = 502,
+    /** No message came within the stream's receive timeout. */
+    KRPC_STATUS_RECV_TIMEOUT = 503,
     /** The peer answered with an application exception. */
     KRPC_STATUS_REMOTE_EXCEPTION = 601,
     /** The peer threw an exception declared in the IDL. */
@@ -158,6 +162,10 @@ enum krpc_status
     KRPC_STATUS_UNKNOWN_SERVICE = 605,
     /** A limit on calls or connections was hit. */
     KRPC_STATUS_OVERLOAD = 701,
+    /** The stream was reset because its messages were not taken in time. */
+    KRPC_STATUS_SLOW_READER = 702,
+    /** The stream was reset because its peer sent too many frames that carry nothing. */
+    KRPC_STATUS_FLOOD = 703,
     /** Encoded data is malformed or ends too early. */
     KRPC_STATUS_MALFORMED = 801,
     /** Encoded data has another type than the reader asked for. */

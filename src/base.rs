@@ -13,9 +13,11 @@ pub mod message;
 pub mod metainfo;
 mod pairs;
 pub mod panic;
+pub mod reason;
 
 pub use error::{Biz, Code, Error, Phase, Remote, Result};
-pub use limits::Limits;
+pub use limits::{Limits, StreamLimits};
 pub use message::{Encoding, Message};
 pub use metainfo::{Metainfo, MetainfoKind};
 pub(crate) use pairs::last_wins;
+pub use reason::{StreamClass, StreamReason, StreamSide};

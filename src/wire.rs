@@ -1,4 +1,4 @@
-//! Bytes to frames and back: Thrift Binary, TTHeader, framed and buffered messages.
+//! Bytes to frames and back: Thrift Binary, TTHeader, framed and buffered messages, frames of streams.
 //! Pure functions and resumable parsers; no I/O, no clock, no unsafe.
 //!
 //! A connection owns a [`frame::Decoder`] for what arrives and an [`outbuf::OutBuf`] for what
@@ -29,6 +29,7 @@ pub mod metainfo;
 pub mod outbuf;
 pub mod thrift;
 pub mod ttheader;
+pub mod ttstream;
 
 pub use frame::{Decoder, Inbound, Layout, Outbound, Payload};
 pub use outbuf::OutBuf;

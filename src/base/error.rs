@@ -8,6 +8,7 @@ use std::fmt;
 use bytes::Bytes;
 
 use crate::base::message::Message;
+use crate::base::reason::StreamReason;
 
 /// Shorthand for results whose failure is an [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -97,10 +98,14 @@ error_table! {
     OutOfSequence = 406, "OUT_OF_SEQUENCE", retryable: false;
     /// A message or header cannot be encoded within the protocol's limits.
     EncodeFailed = 407, "ENCODE_FAILED", retryable: false;
+    /// A frame breaks the rules of its stream.
+    StreamProtocol = 408, "STREAM_PROTOCOL", retryable: false;
     /// The call did not end within its timeout.
     Timeout = 501, "TIMEOUT", retryable: false;
     /// The call was cancelled.
     Cancelled = 502, "CANCELLED", retryable: false;
+    /// No message came within the stream's receive timeout.
+    RecvTimeout = 503, "RECV_TIMEOUT", retryable: false;
     /// The peer answered with an application exception.
     RemoteException = 601, "REMOTE_EXCEPTION", retryable: false;
     /// The peer threw an exception declared in the IDL.
@@ -113,6 +118,10 @@ error_table! {
     UnknownService = 605, "UNKNOWN_SERVICE", retryable: false;
     /// A limit on calls or connections was hit.
     Overload = 701, "OVERLOAD", retryable: true;
+    /// The stream was reset because its messages were not taken in time.
+    SlowReader = 702, "SLOW_READER", retryable: false;
+    /// The stream was reset because its peer sent too many frames that carry nothing.
+    Flood = 703, "FLOOD", retryable: false;
     /// Encoded data is malformed or ends too early.
     Malformed = 801, "MALFORMED", retryable: false;
     /// Encoded data has another type than the reader asked for.
@@ -202,6 +211,7 @@ struct Detail {
     remote: Option<Remote>,
     biz: Option<Biz>,
     declared: Option<(i16, Message)>,
+    stream: Option<StreamReason>,
     cause: Option<Error>,
 }
 
@@ -218,6 +228,7 @@ impl Error {
             remote: None,
             biz: None,
             declared: None,
+            stream: None,
             cause: None,
         }))
     }
@@ -260,6 +271,20 @@ impl Error {
         error.0.phase = Phase::Handler;
         error.0.declared = Some((field_id, exception));
         error
+    }
+
+    /// How a stream ended; the text is the reference's, with number, side and path.
+    #[cold]
+    pub fn stream(code: Code, reason: StreamReason) -> Error {
+        let mut error = Error::new(code, reason.to_string());
+        error.0.stream = Some(reason);
+        error
+    }
+
+    /// Adds what the stream says about an error that has words of its own.
+    pub fn with_stream_reason(mut self, reason: StreamReason) -> Error {
+        self.0.stream = Some(reason);
+        self
     }
 
     /// Sets the phase, unless a deeper layer already did.
@@ -326,6 +351,11 @@ impl Error {
     /// The declared exception: field id in the result struct, and the exception's own struct.
     pub fn declared_exception(&self) -> Option<(i16, &Message)> {
         self.0.declared.as_ref().map(|(id, message)| (*id, message))
+    }
+
+    /// How the stream ended: the number that peers exchange, the side, the cancel path.
+    pub fn stream_reason(&self) -> Option<&StreamReason> {
+        self.0.stream.as_ref()
     }
 
     /// The error that led to this one.

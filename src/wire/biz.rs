@@ -1,8 +1,10 @@
 //! Business status errors as strings of a header (ttheader.md §6).
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
-use crate::base::{Biz, json, last_wins};
+use crate::base::{Biz, Code, Error, Result, json, last_wins};
 use crate::wire::keys;
 use crate::wire::ttheader::{Header, HeaderWriter};
 
@@ -23,18 +25,40 @@ pub fn write(biz: &Biz, header: &mut HeaderWriter<'_>) {
 /// The status of a reply. A status that is missing, 0 or no i32 in decimal is none. An extra that is
 /// not a JSON object of strings is dropped; Kitex would turn the call into an empty success.
 pub fn read(header: &Header) -> Option<Biz> {
-    let code: i32 = std::str::from_utf8(header.string(keys::BIZ_STATUS)?).ok()?.parse().ok()?;
-    if code == 0 {
-        return None;
-    }
-    let message = header.string(keys::BIZ_MESSAGE).map(|text| header.slice(text)).unwrap_or_default();
+    let code = code(header)?;
     let extra = header.string(keys::BIZ_EXTRA).and_then(|text| json::read_string_object(text).ok());
-    let owned = |text: std::borrow::Cow<'_, [u8]>| match text {
-        std::borrow::Cow::Borrowed(view) => header.slice(view),
-        std::borrow::Cow::Owned(bytes) => Bytes::from(bytes),
+    Some(with_extra(header, code, extra.unwrap_or_default()))
+}
+
+/// The status of a stream's trailer. As [`read`], but a bad extra is an error (ttstream.md §8).
+pub fn read_strict(header: &Header) -> Result<Option<Biz>> {
+    let Some(code) = code(header) else { return Ok(None) };
+    let extra = match header.string(keys::BIZ_EXTRA).filter(|text| !text.is_empty()) {
+        None => Vec::new(),
+        Some(text) => json::read_string_object(text).map_err(|_| malformed_extra(text))?,
     };
-    let pairs = extra.into_iter().flatten().map(|(key, value)| (owned(key), owned(value)));
-    Some(Biz { code, message, extra: last_wins(pairs) })
+    Ok(Some(with_extra(header, code, extra)))
+}
+
+fn code(header: &Header) -> Option<i32> {
+    let code: i32 = std::str::from_utf8(header.string(keys::BIZ_STATUS)?).ok()?.parse().ok()?;
+    (code != 0).then_some(code)
+}
+
+fn with_extra(header: &Header, code: i32, extra: json::StringPairs<'_>) -> Biz {
+    let message = header.string(keys::BIZ_MESSAGE).map(|text| header.slice(text)).unwrap_or_default();
+    let owned = |text: Cow<'_, [u8]>| match text {
+        Cow::Borrowed(view) => header.slice(view),
+        Cow::Owned(bytes) => Bytes::from(bytes),
+    };
+    let pairs = extra.into_iter().map(|(key, value)| (owned(key), owned(value)));
+    Biz { code, message, extra: last_wins(pairs) }
+}
+
+#[cold]
+fn malformed_extra(text: &[u8]) -> Error {
+    let shown = String::from_utf8_lossy(text.get(..64).unwrap_or(text));
+    Error::new(Code::BadHeader, format!("malformed header info, extra: {shown}"))
 }
 
 #[cfg(test)]
@@ -42,7 +66,7 @@ mod tests {
     use bytes::BytesMut;
 
     use super::*;
-    use crate::base::{Code, Limits, Result};
+    use crate::base::Limits;
 
     fn header(fill: impl FnOnce(&mut HeaderWriter<'_>)) -> Result<Header> {
         let mut out = BytesMut::new();

@@ -71,6 +71,8 @@ pub const BIZ_STATUS: &[u8] = b"biz-status";
 pub const BIZ_MESSAGE: &[u8] = b"biz-message";
 /// Business extra pairs, a JSON object.
 pub const BIZ_EXTRA: &[u8] = b"biz-extra";
+/// Names of the services through which a stream's cancel has come, joined by commas (ttstream.md §4.3).
+pub const CANCEL_PATH: &[u8] = b"ttscp";
 /// CRC-32C of the payload (ttheader.md §9).
 pub const CRC32C: &[u8] = b"crc32c";
 /// The string key that stands for the ACL block (ttheader.md §1.4).

@@ -9,7 +9,32 @@ use crate::wire::ttheader::{Header, HeaderWriter};
 /// Adds what a request carries: transient and persistent pairs. Upstream pairs end here, backward
 /// pairs travel the other way, and a receiver would ignore empty keys and values.
 pub fn write(metainfo: &Metainfo, header: &mut HeaderWriter<'_>) {
+    write_except(metainfo, header, None);
+}
+
+/// As [`write()`] without the ACL token, which [`write_acl`] has put in front.
+pub fn write_after_acl(metainfo: &Metainfo, header: &mut HeaderWriter<'_>) {
+    write_except(metainfo, header, acl(metainfo).map(|(key, _)| key));
+}
+
+/// Adds only the ACL token, whose block comes before all others.
+pub fn write_acl(metainfo: &Metainfo, header: &mut HeaderWriter<'_>) {
+    if let Some((_, token)) = acl(metainfo) {
+        header.acl(token);
+    }
+}
+
+fn acl(metainfo: &Metainfo) -> Option<(&'static [u8], &Bytes)> {
+    let key = keys::ACL_TOKEN.strip_prefix(keys::PREFIX_TRANSIENT)?;
+    let token = metainfo.get(MetainfoKind::Transient, key)?;
+    (!token.is_empty()).then_some((key, token))
+}
+
+fn write_except(metainfo: &Metainfo, header: &mut HeaderWriter<'_>, acl: Option<&[u8]>) {
     for (kind, key, value) in metainfo.iter() {
+        if kind == MetainfoKind::Transient && acl == Some(&key[..]) {
+            continue;
+        }
         let prefix = match kind {
             MetainfoKind::Transient => keys::PREFIX_TRANSIENT,
             MetainfoKind::Persistent => keys::PREFIX_PERSISTENT,
@@ -123,6 +148,17 @@ mod tests {
         let received = read_request(&header(|writer| write(&all_kinds(), writer)));
         let sent_on = header(|writer| write(&received, writer));
         assert_eq!(sent_on.strings().collect::<Vec<_>>(), [(&b"RPC_PERSIST_p"[..], &b"2"[..])]);
+    }
+
+    #[test]
+    fn the_acl_token_can_be_put_in_front_and_then_left_out() {
+        let header = header(|writer| {
+            write_acl(&all_kinds(), writer);
+            writer.string(b"", b"isn", b"S");
+            write_after_acl(&all_kinds(), writer);
+        });
+        let keys: Vec<&[u8]> = header.strings().map(|(key, _)| key).collect();
+        assert_eq!(keys, [&b"RPC_TRANSIT_gdpr-token"[..], b"isn", b"RPC_TRANSIT_t", b"RPC_PERSIST_p"]);
     }
 
     #[test]

@@ -106,13 +106,12 @@ impl Header {
 
     /// The header at the start of `bytes`, whose area [`check`] has passed.
     pub(crate) fn new(preamble: &Preamble, protocol_id: u8, bytes: &Bytes) -> Header {
-        Header {
-            flags: preamble.flags,
-            seq: preamble.seq,
-            protocol_id,
-            mesh: false,
-            info: bytes.slice(Preamble::BYTES + 2..preamble.header_len()),
-        }
+        Header::of_info(preamble, protocol_id, bytes.slice(Preamble::BYTES + 2..preamble.header_len()))
+    }
+
+    /// A header over info blocks that [`check_each`] has passed.
+    pub(crate) fn of_info(preamble: &Preamble, protocol_id: u8, info: Bytes) -> Header {
+        Header { flags: preamble.flags, seq: preamble.seq, protocol_id, mesh: false, info }
     }
 
     /// A mesh header over `count` and pairs, which `mesh` has checked.
@@ -121,27 +120,52 @@ impl Header {
     }
 }
 
+/// What stands in front of the info blocks of a header that has been checked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Area {
+    pub(crate) protocol_id: u8,
+    /// Where the info blocks start, counted from offset 14 of the frame.
+    pub(crate) info_at: usize,
+}
+
+/// What is done with a header that names transforms.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Transforms {
+    /// Kitex would skip the ids and then misread a payload that is still compressed.
+    Refuse,
+    /// Streams skip the ids (ttstream.md §1.1).
+    Skip,
+}
+
 /// Checks the bytes between offset 14 and the payload, in the order of ttheader.md §1.6, and returns
 /// the protocol id.
 pub(crate) fn check(area: &[u8]) -> Result<u8> {
-    let [protocol_id, transforms, info @ ..] = area else {
+    check_each(area, Transforms::Refuse, |_| {}).map(|area| area.protocol_id)
+}
+
+/// As [`check`], and shows every entry on the way, so that nobody has to walk them twice.
+pub(crate) fn check_each<'a>(
+    area: &'a [u8],
+    transforms: Transforms,
+    mut visit: impl FnMut(Entry<'a>),
+) -> Result<Area> {
+    let [protocol_id, count, rest @ ..] = area else {
         return Err(bad_header(format!("invalid header length[{}]", area.len())));
     };
     if !accepted(*protocol_id) {
         return Err(bad_header(format!("unsupported ProtocolID[{protocol_id}]")));
     }
-    if usize::from(*transforms) > info.len() {
-        return Err(bad_header(format!("need read {transforms} transformIDs, but not enough")));
-    }
-    if *transforms > 0 {
-        // Kitex would skip the ids and then misread a payload that is still compressed.
-        return Err(bad_header(format!("{transforms} transformIDs, but transforms are not supported")));
+    let Some(info) = rest.get(usize::from(*count)..) else {
+        return Err(bad_header(format!("need read {count} transformIDs, but not enough")));
+    };
+    if *count > 0 && transforms == Transforms::Refuse {
+        return Err(bad_header(format!("{count} transformIDs, but transforms are not supported")));
     }
     let mut entries = Entries::new(info, Block::None, false);
     loop {
         match entries.step() {
-            Ok(Some(_)) => {}
-            Ok(None) => return Ok(*protocol_id),
+            Ok(Some(entry)) => visit(entry),
+            Ok(None) => return Ok(Area { protocol_id: *protocol_id, info_at: 2 + usize::from(*count) }),
             Err(flaw) => return Err(bad_info("ttHeader", &flaw, area)),
         }
     }

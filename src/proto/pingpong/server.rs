@@ -138,7 +138,8 @@ impl Pendings {
             Some(place) => *place = Some(pending),
             None => self.places.push(Some(pending)),
         }
-        ticket.unwrap_or(self.places.len() as Ticket - 1)
+        // There are never more than MAX_CONCURRENT places.
+        ticket.unwrap_or_else(|| Ticket::try_from(self.places.len() - 1).unwrap_or(Ticket::MAX))
     }
 
     fn take(&mut self, ticket: Ticket) -> Option<Pending> {
