@@ -61,8 +61,14 @@ impl Response {
     }
 }
 
-/// Appends a request to `out`, with these TTHeader flags. On an error nothing was appended.
-pub(super) fn encode(out: &mut OutBuf, request: &Request<'_>, flags: u16) -> Result<()> {
+/// Appends a request to `out`, with these TTHeader flags and what `extend` adds to its header. On an error
+/// nothing was appended.
+pub(super) fn encode(
+    out: &mut OutBuf,
+    request: &Request<'_>,
+    flags: u16,
+    extend: impl FnOnce(&mut HeaderWriter<'_>),
+) -> Result<()> {
     let outbound = Outbound {
         layout: request.layout,
         flags,
@@ -71,7 +77,11 @@ pub(super) fn encode(out: &mut OutBuf, request: &Request<'_>, flags: u16) -> Res
         name: request.method.as_bytes(),
         body: request.body,
     };
-    frame::encode(out, &outbound, |header| write_header(header, request)).map_err(|e| e.at(Phase::Send))
+    let header = |header: &mut HeaderWriter<'_>| {
+        extend(header);
+        write_header(header, request);
+    };
+    frame::encode(out, &outbound, header).map_err(|e| e.at(Phase::Send))
 }
 
 /// The keys that Kitex's client meta handler writes (§2.1, §2.2).

@@ -65,6 +65,11 @@ pub const IDL_SERVICE_NAME: &[u8] = b"isn";
 pub const REMOTE_ADDRESS: &[u8] = b"rip";
 /// Its presence asks the peer to drop the connection after this message.
 pub const CONNECTION_RESET: &[u8] = b"crrst";
+
+/// On the first request of a multiplexed connection: the client understands the notice that the server
+/// stops. This library's own key, because the notice is fatal to Kitex's clients: those of v0.16 panic when
+/// they decode it, and every call on the connection with them (netpollmux, `muxCliConn.OnRequest`).
+pub const TAKES_NOTICE: &[u8] = b"krpc-takes-notice";
 /// Business status (ttheader.md §6).
 pub const BIZ_STATUS: &[u8] = b"biz-status";
 /// Business message.

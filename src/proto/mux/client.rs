@@ -28,6 +28,8 @@ pub struct MuxClient<W> {
     /// The peer has asked for no more calls, or the connection is lost.
     closing: bool,
     dropped: u64,
+    /// The first request was sent, and with it the word that this client takes notices.
+    introduced: bool,
 }
 
 /// A request that was sent and has a reply to come.
@@ -51,14 +53,21 @@ impl<W> MuxClient<W> {
             look_at: None,
             closing: false,
             dropped: 0,
+            introduced: false,
         }
     }
 
     /// Appends a request to `out`. For a two-way call, [`MuxClient::wait`] must follow; nobody waits for a
     /// oneway call. On an error nothing was appended.
-    pub fn send(&self, out: &mut OutBuf, request: &Request<'_>, method: &Bytes) -> Result<Option<Sent>> {
+    pub fn send(&mut self, out: &mut OutBuf, request: &Request<'_>, method: &Bytes) -> Result<Option<Sent>> {
         self.check(request)?;
-        call::encode(out, request, OUT_OF_ORDER)?;
+        let is_first = !self.introduced;
+        call::encode(out, request, OUT_OF_ORDER, |header| {
+            if is_first {
+                header.string(b"", keys::TAKES_NOTICE, b"1");
+            }
+        })?;
+        self.introduced = true;
         Ok((!request.oneway).then(|| Sent(Expected::of(request, method))))
     }
 

@@ -340,6 +340,20 @@ fn a_stop_is_announced_and_what_runs_is_finished() {
 }
 
 #[test]
+fn who_does_not_take_a_notice_gets_none() {
+    let mut pair = Pair::new();
+    pair.calls([1]);
+    let at = pair.to_server.windows(5).position(|bytes| bytes == b"krpc-").expect("the client's word");
+    pair.to_server[at] = b'x';
+    pair.calls([2]);
+    let tickets = pair.take_requests();
+    pair.drain();
+    assert!(pair.to_client.is_empty());
+    [1, 2].into_iter().for_each(|seq| pair.answer(tickets[&seq], Answer::Message(body(-seq))));
+    assert_eq!((pair.answered(), pair.client.is_open()), (vec![1, 2], true));
+}
+
+#[test]
 fn control_frames_without_the_mark_mean_nothing() {
     let mut pair = Pair::new();
     pair.calls([1]);

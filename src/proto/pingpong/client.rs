@@ -34,7 +34,7 @@ impl ClientConn {
         if self.call.is_some() || !self.reusable {
             return Err(Error::new(Code::InvalidState, "the connection is busy with another call"));
         }
-        call::encode(out, request, 0)?;
+        call::encode(out, request, 0, |_| ())?;
         if request.oneway {
             // The peer never answers; Kitex closes after a oneway, pooled or not (§4.3).
             self.reusable = false;

@@ -96,8 +96,8 @@ pub struct ServerConn {
     detected: bool,
     /// The client takes answers in any order: requests don't wait for each other.
     multiplexed: bool,
-    /// The client of a multiplexed connection was told to send no more.
-    noticed: bool,
+    /// The client of a multiplexed connection can be told to send no more, and has not been.
+    owes_notice: bool,
     /// The last bytes are on their way out.
     closing: bool,
     /// While the server stops: when the connection ends, or later, as soon as nothing is to be answered.
@@ -160,7 +160,7 @@ impl ServerConn {
             pending: Pendings::default(),
             detected: false,
             multiplexed: false,
-            noticed: false,
+            owes_notice: false,
             closing: false,
             drain_until: None,
             waiting_since: now,
@@ -190,7 +190,12 @@ impl ServerConn {
         };
         check_request(&inbound)?;
         self.mid_message = false;
-        self.multiplexed |= inbound.header.as_ref().is_some_and(|header| header.flags() & OUT_OF_ORDER != 0);
+        if !self.multiplexed
+            && let Some(header) = inbound.header.as_ref().filter(|header| header.flags() & OUT_OF_ORDER != 0)
+        {
+            self.multiplexed = true;
+            self.owes_notice = header.string(keys::TAKES_NOTICE).is_some();
+        }
         let pending = Pending { layout: inbound.layout, seq: inbound.seq, method: inbound.name.clone() };
         Ok(Some((self.pending.add(pending), inbound)))
     }
@@ -252,12 +257,12 @@ impl ServerConn {
     }
 
     /// Starts the graceful stop: what has arrived is served, replies carry `crrst`, and the client of a
-    /// multiplexed connection gets its notice. After the drain timeout the connection ends as soon as it
+    /// multiplexed connection gets its notice, if it takes one. After the drain timeout the connection ends as soon as it
     /// has nothing to answer: a client that is busy and can't be told, for want of a header, would keep it
     /// for ever (§10).
     pub fn drain(&mut self, out: &mut OutBuf, now: Instant) -> Result<()> {
         self.drain_until.get_or_insert(now + self.timeouts.drain);
-        if self.multiplexed && !std::mem::replace(&mut self.noticed, true) {
+        if std::mem::take(&mut self.owes_notice) {
             mux::write_notice(out)?;
             self.writing_since.get_or_insert(now);
         }

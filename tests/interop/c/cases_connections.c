@@ -184,8 +184,28 @@ static void fail_once(struct scope *s, const krpc_client *client, const char *ho
     call(s, client, "Interop/Fail", write_string(s, ARGUMENT, krpc_cstr(how)));
 }
 
+/* One connection takes every call, also after an exception and a oneway call. */
+static bool shares_one_connection(struct scope *s, struct target target)
+{
+    target.multiplexed = 1;
+    krpc_client *client = new_client(s, &target);
+    for (int i = 0; i < 3; i++)
+        if (!add_once(s, client, i > 0))
+            return false;
+    fail_once(s, client, "declared");
+    fail_once(s, client, "error");
+    krpc_method *fire =
+        scope_method(s, krpc_client_method(client, KRPC_STR("Interop/Fire"), KRPC_METHOD_FLAG_ONEWAY, NULL));
+    krpc_reply *reply = NULL;
+    krpc_client_call(client, fire, write_string(s, ARGUMENT, KRPC_STR("shot")), NULL, &reply);
+    return want_status(s, scope_reply(s, reply), KRPC_OK) && add_once(s, client, true) &&
+           want_stats(s, client, "all kinds of calls", 1, 6, 0);
+}
+
 bool case_pool(struct scope *s, struct run *run)
 {
+    if (run->target.multiplexed > 0)
+        return shares_one_connection(s, run->target);
     krpc_client *client = new_client(s, &run->target);
     if (!want_stats(s, client, "nothing", 0, 0, 0) || !add_once(s, client, false) ||
         !want_stats(s, client, "the first call", 1, 0, 1) || !add_once(s, client, true) ||

@@ -187,7 +187,9 @@ bool case_load(struct scope *s, struct run *run)
     if (refused != run->callers || answered < run->callers)
         return scope_fail(s, "%ld answered, %ld lost, %ld of %ld callers refused; %s", answered, lost, refused,
                           run->callers, example);
-    if (has_header(run) && lost > 0)
+    /* Kitex cuts off requests of multiplexed connections that it has not read when it stops. */
+    bool may_lose = run->target.multiplexed > 0 && run->strict;
+    if (has_header(run) && !may_lose && lost > 0)
         return scope_fail(s, "%ld calls lost; %s", lost, example);
     return lost <= run->callers || scope_fail(s, "%ld calls lost by %ld callers; %s", lost, run->callers, example);
 }

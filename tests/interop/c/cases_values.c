@@ -65,6 +65,7 @@ bool case_wire(struct scope *s, struct run *run)
     const struct note sent = {KRPC_STR("wire"), false, {NULL, 0}};
     struct note got;
     bool passed = call_echo(s, client, "Interop/Echo", &sent, &got) && want_note(s, &got, &sent);
+    krpc_client_close(client, false); /* a multiplexed connection would stay */
     tap_join(tap);
     return passed && has_shape(s, run, "request", &tap->request) && has_shape(s, run, "reply", &tap->reply);
 }
