@@ -1,7 +1,8 @@
 /* The floor: one thread, epoll, and a ready-made answer to every frame that is complete by its length.
- * The only work is to copy the sequence id, so that real clients take the answer as well. */
+ * The only work is to copy the sequence id, so that real clients take the answer as well. With --batch all
+ * answers of a read leave in one write. */
 #define _GNU_SOURCE
-#include "frame.h"
+#include "batch.h"
 
 #include <signal.h>
 #include <sys/epoll.h>
@@ -13,6 +14,7 @@ typedef struct conn {
     int fd;
     size_t len;
     uint8_t input[FRAME_BYTES_MAX];
+    batch *batch; /* NULL: one answer, one write */
 } conn;
 
 static frame answer;
@@ -28,9 +30,26 @@ static void reply(int fd, const uint8_t *request)
     calls++;
 }
 
+static bool serve_batch(batch *batch)
+{
+    if (batch_read(batch) == 0)
+        return false;
+    size_t at = 0;
+    for (size_t whole; (whole = frame_whole(batch->in + at, batch->in_len - at)) != 0; at += whole) {
+        batch_put(batch, &answer, batch->in + at + FRAME_SEQ_AT);
+        calls++;
+    }
+    batch->in_len -= at;
+    memmove(batch->in, batch->in + at, batch->in_len);
+    batch_write(batch);
+    return true;
+}
+
 /* False once the peer has ended. */
 static bool serve(conn *conn)
 {
+    if (conn->batch != NULL)
+        return serve_batch(conn->batch);
     ssize_t got = recv(conn->fd, conn->input + conn->len, sizeof conn->input - conn->len, 0);
     if (got <= 0)
         return false;
@@ -49,8 +68,9 @@ static void watch(int epoll, int fd, void *data)
     bench_check(epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) == 0, "epoll_ctl");
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    bool in_batches = argc > 1 && strcmp(argv[1], "--batch") == 0;
     struct sockaddr_in address = bench_address("127.0.0.1:0");
     socklen_t address_len = sizeof address;
     int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -86,15 +106,21 @@ int main(void)
             if (data == &listener) {
                 conn *fresh = calloc(1, sizeof *fresh);
                 bench_check(fresh != NULL, "calloc");
-                fresh->fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+                fresh->fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | (in_batches ? 0 : SOCK_NONBLOCK));
                 bench_check(fresh->fd >= 0, "accept");
                 setsockopt(fresh->fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
+                if (in_batches) {
+                    fresh->batch = calloc(1, sizeof *fresh->batch);
+                    bench_check(fresh->batch != NULL, "calloc");
+                    fresh->batch->fd = fresh->fd;
+                }
                 watch(epoll, fresh->fd, fresh);
                 continue;
             }
             conn *conn = data;
             if (!serve(conn)) {
                 close(conn->fd);
+                free(conn->batch);
                 free(conn);
             }
         }

@@ -17,6 +17,9 @@ static void check(krpc_error *error)
         bench_die("client", krpc_error_describe(error).ptr);
 }
 
+/* Connections of the transport "mux", which all calls share. */
+enum { MUX_CONNECTIONS = 2 };
+
 static int32_t transport(const char *name)
 {
     static const struct {
@@ -27,6 +30,7 @@ static int32_t transport(const char *name)
         {"ttheader-framed", KRPC_TRANSPORT_TTHEADER_FRAMED},
         {"framed", KRPC_TRANSPORT_FRAMED},
         {"buffered", KRPC_TRANSPORT_BUFFERED},
+        {"mux", KRPC_TRANSPORT_TTHEADER},
     };
     for (size_t i = 0; i < sizeof NAMES / sizeof *NAMES; i++)
         if (strcmp(name, NAMES[i].name) == 0)
@@ -46,6 +50,9 @@ static void connect_client(const bench_client_args *args)
     krpc_client_options_set_transport(options, transport(args->transport), &error);
     check(error);
     krpc_client_options_set_max_idle_connections(options, (size_t)args->callers, &error);
+    check(error);
+    bool shares = strcmp(args->transport, "mux") == 0;
+    krpc_client_options_set_multiplexed(options, shares ? MUX_CONNECTIONS : 0, &error);
     check(error);
     client = krpc_client_build(options, &error);
     check(error);
