@@ -12,6 +12,14 @@ if [ $# -ne 1 ]; then
     echo "usage: $0 OUT_DIR" >&2
     exit 2
 fi
+# The last line tells why there is no python-peer, also when nothing has changed.
+say() {
+    if [ -x "$out/python-peer" ]; then
+        echo "python-peer: $*"
+    else
+        echo "python-peer: needs thrift: apt-get install thrift-compiler (thriftpy2-peer is there)"
+    fi
+}
 missing() { echo "python-peer: $*" >&2; exit 3; }
 
 command -v python3 >/dev/null 2>&1 || missing "needs python3: apt-get install python3 python3-venv"
@@ -25,7 +33,7 @@ thrift=$(command -v thrift || true)
 stamp=$out/python-peer.stamp
 now=$(python3 --version; [ -z "$thrift" ] || "$thrift" --version; echo "$here"; cksum build.sh requirements.txt "$idl")
 if [ -x "$out/thriftpy2-peer" ] && [ -f "$stamp" ] && [ "$now" = "$(cat "$stamp")" ]; then
-    echo "python-peer: up to date"
+    say "up to date"
     exit 0
 fi
 rm -rf "$stamp" "$out/venv" "$out/gen" "$out/python-peer" "$out/thriftpy2-peer"
@@ -49,9 +57,6 @@ peer thriftpy2 thriftpy2-peer
 if [ -n "$thrift" ]; then
     "$thrift" --gen py -out "$out/gen" "$out/gen/interop.thrift" >"$out/thrift.log" 2>&1 || { cat "$out/thrift.log" >&2; exit 1; }
     peer apache python-peer
-    printf '%s\n' "$now" >"$stamp"
-    echo "python-peer: built $out/python-peer and $out/thriftpy2-peer"
-else
-    printf '%s\n' "$now" >"$stamp"
-    echo "python-peer: built $out/thriftpy2-peer only; Apache's needs thrift: apt-get install thrift-compiler"
 fi
+printf '%s\n' "$now" >"$stamp"
+say "built $out/python-peer and thriftpy2-peer"
