@@ -5,7 +5,7 @@ DESTDIR ?=
 TASK    := @scripts/task
 
 .DEFAULT_GOAL := build
-.PHONY: build help demo test test-rust test-c test-install test-hosts test-interop test-long \
+.PHONY: build help demo test test-rust test-c test-install test-hosts test-interop test-conformance test-long \
         header lint asan valgrind loom abidiff fuzz-abi fuzz-smoke bench bench-codec install clean
 
 build: ## the release library: target/release/libkrpc.so, libkrpc.so.0, libkrpc.a
@@ -31,6 +31,9 @@ test-install: ## install, then build an outsider's program with pkg-config and C
 
 test-hosts: ## foreign event loops: asyncio through ctypes, epoll
 	$(TASK) test-hosts
+
+test-conformance: ## the calls that every language must make alike, by the C runner; test-rust has Rust's
+	$(TASK) test-conformance
 
 test-interop: ## against real peers
 	$(TASK) test-interop

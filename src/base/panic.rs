@@ -16,7 +16,10 @@ pub fn caught<T>(body: impl FnOnce() -> T) -> Result<T> {
 /// The same for a body that is `somewhere` else.
 pub fn caught_in<T>(somewhere: &str, body: impl FnOnce() -> T) -> Result<T> {
     keep_quiet();
-    catch_unwind(AssertUnwindSafe(body)).map_err(|panic| {
+    let inside = Inside::enter();
+    let outcome = catch_unwind(AssertUnwindSafe(body));
+    drop(inside);
+    outcome.map_err(|panic| {
         let text = panic
             .downcast_ref::<&str>()
             .copied()
@@ -42,10 +45,29 @@ thread_local! {
     /// Where this thread's last panic was: only the hook is told. Gone at the thread's very end, as in
     /// functions that run at exit.
     static PLACE: Cell<Option<String>> = const { Cell::new(None) };
+    /// How many bodies this thread is in, one within the other.
+    static DEPTH: Cell<usize> = const { Cell::new(0) };
 }
 
-/// A library never prints. The hook belongs to this library's own copy of the Rust runtime, so
-/// nothing of the host changes. (Its own unit tests still say why they fail.)
+/// While it lives, a panic of this thread is ours to tell.
+struct Inside;
+
+impl Inside {
+    fn enter() -> Inside {
+        let _ = DEPTH.try_with(|depth| depth.set(depth.get() + 1));
+        Inside
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        let _ = DEPTH.try_with(|depth| depth.set(depth.get() - 1));
+    }
+}
+
+/// A library never prints. In the C library the hook belongs to its own copy of the Rust runtime; a Rust
+/// host shares it, so what panics outside of our bodies still goes where the host wants it. (Our own unit
+/// tests always say why they fail.)
 ///
 /// Nobody waits for whoever sets it: in a child of fork that may be nobody.
 fn keep_quiet() {
@@ -57,7 +79,8 @@ fn keep_quiet() {
     std::panic::set_hook(Box::new(move |panic| {
         let place = panic.location().map(|place| format!(" at {}:{}", place.file(), place.line()));
         let _ = PLACE.try_with(|last| last.set(place));
-        if cfg!(test) {
+        let ours = DEPTH.try_with(Cell::get).unwrap_or(1) > 0;
+        if cfg!(test) || !ours {
             previous(panic);
         }
     }));

@@ -44,6 +44,7 @@ bool case_deadline(struct scope *s, struct run *run);
 bool case_refused(struct scope *s, struct run *run);
 bool case_pool(struct scope *s, struct run *run);
 bool case_close(struct scope *s, struct run *run);
+bool case_volume(struct scope *s, struct run *run);
 
 /* cases_help.c: the server goes away. */
 bool case_killed(struct scope *s, struct run *run);

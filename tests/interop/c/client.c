@@ -6,6 +6,14 @@
 #include "common.h"
 #include "flags.h"
 
+/* The first one is that of Kitex and of ours. */
+static const struct dialect dialects[] = {
+    {"kitex", false, 6, "biz error: plain error", TRANS_CODE, "own code [biz error]", NULL, false},
+    {"cpp", true, 0, "plain error", 0, "own code", "Invalid method name: 'Missing'", true},
+    {"python", true, 6, "Internal error", TRANS_CODE, "own code", "Unknown function Missing", false},
+    {"thriftpy2", true, 0, NULL, TRANS_CODE, "own code", "unknown method", false},
+};
+
 const struct test_case all_cases[] = {
     {"wire", "the client really speaks the chosen transport, and the reply mirrors it", false, case_wire},
     {"echo", "strings and optional binaries come back", false, case_echo},
@@ -30,6 +38,8 @@ const struct test_case all_cases[] = {
     {"refused", "nobody listens: CONNECT_FAILED, may be retried", false, case_refused},
     {"pool", "connections are used again, except after an exception", false, case_pool},
     {"close", "closing the client ends its calls", false, case_close},
+    {"volume", "120 MB each way; a server that ends the connection meanwhile costs no more than one call", false,
+     case_volume},
     {"killed", "prints CALLING, then expects the server to be killed", true, case_killed},
     {"drain", "prints CALLING, then expects the server to be stopped with SIGTERM", true, case_drain},
     {"load", "the same while -c threads call all the time", true, case_load},
@@ -40,6 +50,11 @@ const struct test_case all_cases[] = {
 bool has_header(const struct run *run)
 {
     return run->target.transport == KRPC_TRANSPORT_TTHEADER || run->target.transport == KRPC_TRANSPORT_TTHEADER_FRAMED;
+}
+
+bool has_one_service(const struct run *run)
+{
+    return run->dialect->one_service;
 }
 
 bool is_framed(const struct run *run)
@@ -86,13 +101,31 @@ static int32_t transport_of(const char *name)
     return 0;
 }
 
+static const struct dialect *dialect_of(const char *name)
+{
+    for (size_t i = 0; i < sizeof dialects / sizeof dialects[0]; i++)
+        if (strcmp(dialects[i].name, name) == 0)
+            return &dialects[i];
+    return NULL;
+}
+
+/* "all" leaves out what needs help, and what the server does not have. */
+static bool is_common(const struct test_case *test, const struct dialect *dialect)
+{
+    static const char *const beyond_apache[] = {"biz", "panic", "second"};
+    for (size_t i = 0; dialect->one_service && i < sizeof beyond_apache / sizeof beyond_apache[0]; i++)
+        if (strcmp(test->name, beyond_apache[i]) == 0)
+            return false;
+    return !test->needs_help;
+}
+
 /* Whether `name` is in a comma-separated list, or belongs to "all". */
-static bool is_chosen(const struct test_case *test, const char *names)
+static bool is_chosen(const struct test_case *test, const struct dialect *dialect, const char *names)
 {
     size_t len = strlen(test->name);
     for (const char *at = names; at != NULL; at = strchr(at, ',') != NULL ? strchr(at, ',') + 1 : NULL) {
         size_t end = strcspn(at, ",");
-        if (end == 3 && strncmp(at, "all", 3) == 0 && !test->needs_help)
+        if (end == 3 && strncmp(at, "all", 3) == 0 && is_common(test, dialect))
             return true;
         if (end == len && strncmp(at, test->name, len) == 0)
             return true;
@@ -116,7 +149,7 @@ static void print_failure(const char *name, const char *why)
 static void run_cases(struct run *run, const char *names, int *passed, int *failed)
 {
     for (const struct test_case *test = all_cases; test->name != NULL; test++) {
-        if (!is_chosen(test, names))
+        if (!is_chosen(test, run->dialect, names))
             continue;
         struct scope s = SCOPE_INIT;
         /* A reason is a failure even if the case did not see it. */
@@ -141,9 +174,9 @@ static int list_cases(void)
 
 int client_main(int argc, char **argv)
 {
-    const char *address = NULL, *transport = "ttheader-framed", *names = "all";
+    const char *address = NULL, *transport = "ttheader-framed", *names = "all", *server = dialects[0].name;
     bool list = false, verbose = false;
-    struct run run = {{NULL, 0, 10000, 10, 0}, NULL, 200, 50, false};
+    struct run run = {{NULL, 0, 10000, 10, 0}, NULL, dialects, 200, 50, false};
     const struct flag flags[] = {
         {"addr", "the server's ADDRESS: 127.0.0.1:8888, [::1]:8888 or unix:/path", .text = &address},
         {"transport", "framed, buffered, ttheader, ttheader-framed (the default) or mux", .text = &transport},
@@ -151,6 +184,7 @@ int client_main(int argc, char **argv)
         {"n", "calls of each caller in the case callers (50)", .number = &run.calls},
         {"c", "threads in the cases callers and load (200)", .number = &run.callers},
         {"timeout", "of a call (10s)", .milliseconds = &run.target.timeout_ms},
+        {"server", "whose answers to expect: kitex (the default, also ours), cpp, python or thriftpy2", .text = &server},
         {"strict", "also expect texts that only a Kitex server sends", .set = &run.strict},
         {"list", "list the cases", .set = &list},
         {"v", "print the library's log", .set = &verbose},
@@ -165,8 +199,9 @@ int client_main(int argc, char **argv)
     run.target.address = address;
     run.target.transport = transport_of(transport);
     run.target.multiplexed = strcmp(transport, "mux") == 0 ? 2 : 0;
-    if (address == NULL || run.target.transport == 0 || run.callers < 1 || run.calls < 1) {
-        fputs("krpc-peer client: -addr, -transport, -c or -n is missing or wrong\n", stderr);
+    run.dialect = dialect_of(server);
+    if (address == NULL || run.dialect == NULL || run.target.transport == 0 || run.callers < 1 || run.calls < 1) {
+        fputs("krpc-peer client: -addr, -transport, -server, -c or -n is missing or wrong\n", stderr);
         return EXIT_USAGE;
     }
 

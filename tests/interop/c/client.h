@@ -16,11 +16,28 @@ struct target {
     size_t multiplexed; /* connections that all calls share; 0: each has its own */
 };
 
+/* What differs between the servers, where the transport is the same. */
+struct dialect {
+    const char *name;
+    /* A server of Apache Thrift: it has Interop alone, no business statuses and no words for a handler that dies. */
+    bool one_service;
+    /* Answers to Fail; no error_text: the server ends the connection instead. */
+    int32_t error_type;
+    const char *error_text;
+    int32_t trans_type;
+    const char *trans_text;
+    /* Exception of type 1 for an unknown method; unused if there are service names. */
+    const char *missing_text;
+    /* Ends a framed connection once it has received 100 MiB of strings. */
+    bool tires;
+};
+
 /* A client process's view of a server: one client for all cases, so that a connection left in a bad state by
  * one case shows in the next. */
 struct run {
     struct target target;
     krpc_client *client;
+    const struct dialect *dialect;
     long callers, calls; /* of the cases callers and load */
     bool strict;         /* also expect texts that only a Kitex server sends */
 };
@@ -31,6 +48,7 @@ krpc_client *new_client(struct scope *s, const struct target *target);
 /* Whether service names, metainfo and business statuses travel. */
 bool has_header(const struct run *run);
 bool is_framed(const struct run *run);
+bool has_one_service(const struct run *run);
 
 /* ---- Calls -------------------------------------------------------------------------------- */
 
