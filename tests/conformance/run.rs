@@ -37,7 +37,7 @@ pub fn case(schema: &Arc<Schema>, address: &str, transport: Transport, case: &Ca
     Ok(())
 }
 
-fn client(address: &str, transport: Transport, words: &ClientWords) -> Result<Client, Wrong> {
+fn client(address: &str, transport: Transport, words: &ClientWords) -> Result<Arc<Client>, Wrong> {
     let mut options = ClientOptions::new("conformance");
     options.caller = words.caller.clone().unwrap_or_default();
     options.addresses.push(Address::parse(address).map_err(|error| error.to_string())?);
@@ -71,7 +71,12 @@ fn metainfo(words: &BTreeMap<String, Pairs>) -> Metainfo {
     metainfo
 }
 
-fn one_call(schema: &Arc<Schema>, client: &Client, transport: Transport, call: &Call) -> Result<(), Wrong> {
+fn one_call(
+    schema: &Arc<Schema>,
+    client: &Arc<Client>,
+    transport: Transport,
+    call: &Call,
+) -> Result<(), Wrong> {
     let expect = call.expect_over(transport);
     let method = Method::from_schema(schema, &call.method).map_err(|error| error.to_string())?;
     let found = schema.method(schema.find_method(&call.method).map_err(|error| error.to_string())?);
