@@ -18,6 +18,8 @@ use crate::io::clock;
 #[derive(Debug, Default)]
 pub struct LazyTimer {
     sleep: Option<Pin<Box<Sleep>>>,
+    /// When `sleep` will wake the task, if it will.
+    armed: Option<tokio::time::Instant>,
     listener: fault::clock::Listener,
 }
 
@@ -27,16 +29,22 @@ impl LazyTimer {
         self.listener.listen(cx.waker());
         let Some(at) = fault::clock::real(at) else { return at <= clock::now() };
         let at = tokio::time::Instant::from_std(at);
+        // It wakes early enough, and has not done so yet: a look at the clock is cheaper than one at the wheel.
+        if self.armed.is_some_and(|armed| armed <= at && tokio::time::Instant::now() < armed) {
+            return false;
+        }
         let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
         if sleep.deadline() > at {
             sleep.as_mut().reset(at);
         }
         while let Poll::Ready(()) = sleep.as_mut().poll(cx) {
             if at <= tokio::time::Instant::now() {
+                self.armed = None;
                 return true;
             }
             sleep.as_mut().reset(at);
         }
+        self.armed = Some(sleep.deadline());
         false
     }
 }

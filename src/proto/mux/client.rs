@@ -1,10 +1,9 @@
 //! The client's side: who waits for which reply.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
+use rustc_hash::FxHashMap;
 
 use crate::base::{Code, Error, Limits, Phase, Result};
 use crate::proto::call::{self, Expected, Request, Response};
@@ -21,7 +20,8 @@ use crate::wire::outbuf::OutBuf;
 pub struct MuxClient<W> {
     frames: Frames,
     depth_limit: u8,
-    calls: HashMap<i32, Waiting<W>, BuildHasherDefault<SeqHasher>>,
+    /// By sequence ids, which are our own: nobody can choose them to collide.
+    calls: FxHashMap<i32, Waiting<W>>,
     /// No later than the earliest deadline. Not moved when a call ends: most end in time, and a look in vain
     /// now and then is cheaper than an order of all.
     look_at: Option<Instant>,
@@ -49,7 +49,7 @@ impl<W> MuxClient<W> {
         MuxClient {
             frames: Frames::new(limits),
             depth_limit: limits.depth,
-            calls: HashMap::default(),
+            calls: FxHashMap::default(),
             look_at: None,
             closing: false,
             dropped: 0,
@@ -171,22 +171,4 @@ impl<W> MuxClient<W> {
 fn asks_to_end(inbound: &Inbound) -> bool {
     let reset = inbound.header.as_ref().and_then(|header| header.string(keys::CONNECTION_RESET));
     reset.is_some_and(|value| !value.is_empty())
-}
-
-/// Spreads sequence ids, which are our own: nobody can choose them to collide.
-#[derive(Debug, Default)]
-struct SeqHasher(u64);
-
-impl Hasher for SeqHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|byte| self.write_i32(i32::from(*byte)));
-    }
-
-    fn write_i32(&mut self, seq: i32) {
-        self.0 = (self.0 ^ u64::from(seq.cast_unsigned())).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    }
 }

@@ -24,14 +24,14 @@ use crate::wire::{keys, metainfo};
 pub struct Request {
     service: Bytes,
     method: Bytes,
-    caller: Bytes,
+    /// Read when somebody asks: most handlers don't.
+    header: Option<Header>,
     body: Message,
     metainfo: Metainfo,
     backward: Metainfo,
     oneway: bool,
     peer: Arc<str>,
     responder: Option<Responder>,
-    caller_timeout: Option<Duration>,
     deadline: Option<Instant>,
     context: OnceLock<Context>,
     shape: Option<CallShape>,
@@ -56,14 +56,10 @@ impl Request {
         oneway: bool,
         admission: Admission,
     ) -> Request {
-        let header = inbound.header.as_ref();
         Request {
             service,
-            caller: header
-                .and_then(|header| Some(header.slice(header.int(keys::int::FROM_SERVICE)?)))
-                .unwrap_or_default(),
-            metainfo: header.map(metainfo::read_request).unwrap_or_default(),
-            caller_timeout: header.and_then(caller_timeout),
+            metainfo: inbound.header.as_ref().map(metainfo::read_request).unwrap_or_default(),
+            header: inbound.header,
             deadline: None,
             context: OnceLock::new(),
             shape: None,
@@ -81,7 +77,7 @@ impl Request {
 
     /// Makes the caller's timeout the deadline of the request's context.
     pub(super) fn with_caller_timeout(mut self) -> Request {
-        self.deadline = self.caller_timeout.and_then(|timeout| clock::now().checked_add(timeout));
+        self.deadline = self.caller_timeout().and_then(|timeout| clock::now().checked_add(timeout));
         self
     }
 
@@ -115,7 +111,8 @@ impl Request {
 
     /// The name that the caller gives itself, for logs; empty if it gives none. Carried by TTHeader only.
     pub fn caller(&self) -> &[u8] {
-        &self.caller
+        let header = self.header.as_ref();
+        header.and_then(|header| header.int(keys::int::FROM_SERVICE)).unwrap_or_default()
     }
 
     /// What the IDL says of its messages, if its service was made from one.
@@ -179,7 +176,7 @@ impl Request {
 
     /// How long the caller waits, as it told; counted from its own start.
     pub fn caller_timeout(&self) -> Option<Duration> {
-        self.caller_timeout
+        self.header.as_ref().and_then(caller_timeout)
     }
 
     /// The frame of the work for this request: it ends when the caller is seen to leave, and has the

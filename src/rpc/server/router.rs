@@ -1,7 +1,8 @@
 //! Which service and method take a call: the table of ttheader.md §8.
 
-use std::collections::HashMap;
 use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
 
 use crate::base::{Error, Result};
 use crate::rpc::server::service::{Handler, MethodEntry, Service};
@@ -9,7 +10,7 @@ use crate::rpc::server::service::{Handler, MethodEntry, Service};
 /// The services of one server.
 pub(super) struct Router {
     services: Vec<Service>,
-    by_name: HashMap<Box<[u8]>, usize>,
+    by_name: FxHashMap<Box<[u8]>, usize>,
     fallback: Option<usize>,
     catch_all: Option<Arc<dyn Handler>>,
     require_service_name: bool,
@@ -34,8 +35,13 @@ impl Router {
         catch_all: Option<Arc<dyn Handler>>,
         require_service_name: bool,
     ) -> Result<Router> {
-        let mut router =
-            Router { by_name: HashMap::new(), fallback: None, services, catch_all, require_service_name };
+        let mut router = Router {
+            by_name: FxHashMap::default(),
+            fallback: None,
+            services,
+            catch_all,
+            require_service_name,
+        };
         for (index, service) in router.services.iter().enumerate() {
             if router.by_name.insert(service.name.as_bytes().into(), index).is_some() {
                 let why = format_args!("service {} is registered twice", service.name);

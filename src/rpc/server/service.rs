@@ -1,9 +1,9 @@
 //! What a server serves: services with methods, each with a handler.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use rustc_hash::FxHashMap;
 
 use crate::base::{Code, Error, Result};
 use crate::codec::CallShape;
@@ -43,7 +43,8 @@ pub(super) struct MethodEntry {
 /// A named service.
 pub struct Service {
     pub(super) name: String,
-    pub(super) methods: HashMap<Box<[u8]>, Arc<MethodEntry>>,
+    /// The host chooses the keys, so nobody else can make them collide.
+    pub(super) methods: FxHashMap<Box<[u8]>, Arc<MethodEntry>>,
     pub(super) fallback: bool,
     idl: Option<(Arc<Schema>, ServiceId)>,
 }
@@ -55,7 +56,7 @@ impl Service {
         if name.is_empty() || name.contains('/') {
             return Err(Error::invalid_argument("name", "a service name is not empty and has no slash"));
         }
-        Ok(Service { name, methods: HashMap::new(), fallback: false, idl: None })
+        Ok(Service { name, methods: FxHashMap::default(), fallback: false, idl: None })
     }
 
     /// A service of an IDL; an empty name means the IDL's main service. It takes the IDL's methods only,
