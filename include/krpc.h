@@ -142,6 +142,8 @@ enum krpc_status
     KRPC_STATUS_OUT_OF_SEQUENCE = 406,
     /** A message or header cannot be encoded within the protocol's limits. */
     KRPC_STATUS_ENCODE_FAILED = 407,
+    /** A payload does not match its checksum. */
+    KRPC_STATUS_CHECKSUM_MISMATCH = 408,
     /** The call did not end within its timeout. */
     KRPC_STATUS_TIMEOUT = 501,
     /** The call was cancelled. */
@@ -1338,6 +1340,17 @@ krpc_status krpc_client_options_set_multiplexed(krpc_client_options *options,
 krpc_status krpc_client_options_set_max_frame_bytes(krpc_client_options *options,
                                                     size_t bytes,
                                                     krpc_error **error);
+
+/**
+ * Chooses whether requests are sent with a CRC-32C of their payload, and replies that bring one are checked
+ * against it before they are read (TTHeader only; Kitex's `WithCodec` with `CRC32Check`). A reply that does
+ * not match ends its call as CHECKSUM_MISMATCH. Default false: the peer's checksums are ignored.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_status krpc_client_options_set_checksum(krpc_client_options *options,
+                                             bool checksum,
+                                             krpc_error **error);
 
 /**
  * Chooses the runtime for calls started by `krpc_client_start`, kept alive by the client. Default: the
@@ -3092,6 +3105,18 @@ krpc_status krpc_server_options_set_max_frame_bytes(krpc_server_options *options
 krpc_status krpc_server_options_set_allow_old_style(krpc_server_options *options,
                                                     bool allow,
                                                     krpc_error **error);
+
+/**
+ * Chooses whether replies are sent with a CRC-32C of their payload, and requests that bring one are checked
+ * against it before they are read (TTHeader only; Kitex's `WithCodec` with `CRC32Check`). A request that does
+ * not match is not answered: its connection ends or, if that is multiplexed, its caller waits in vain.
+ * Default false: the callers' checksums are ignored.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_status krpc_server_options_set_checksum(krpc_server_options *options,
+                                             bool checksum,
+                                             krpc_error **error);
 
 /**
  * Sets for how long a started request may arrive, in milliseconds, at least 1. Default 5000.

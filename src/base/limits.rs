@@ -10,6 +10,9 @@ pub struct Limits {
     pub depth: u8,
     /// Read messages without the strict version word (old Apache peers). Default false.
     pub allow_old_style: bool,
+    /// Check each payload behind a TTHeader against the checksum that comes with it, before it is parsed, and
+    /// send one along (ttheader.md §9). Default false, as in Kitex.
+    pub checksum: bool,
 }
 
 impl Limits {
@@ -17,7 +20,8 @@ impl Limits {
     pub const MAX_FRAME_BYTES: usize = 0x3FFF_FFFF;
 
     /// The defaults, as a constant.
-    pub const DEFAULT: Limits = Limits { frame_bytes: 64 << 20, depth: 64, allow_old_style: false };
+    pub const DEFAULT: Limits =
+        Limits { frame_bytes: 64 << 20, depth: 64, allow_old_style: false, checksum: false };
 }
 
 impl Default for Limits {

@@ -220,6 +220,23 @@ pub unsafe extern "C" fn krpc_client_options_set_max_frame_bytes(
     })
 }
 
+/// Chooses whether requests are sent with a CRC-32C of their payload, and replies that bring one are checked
+/// against it before they are read (TTHeader only; Kitex's `WithCodec` with `CRC32Check`). A reply that does
+/// not match ends its call as CHECKSUM_MISMATCH. Default false: the peer's checksums are ignored.
+///
+/// Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_client_options_set_checksum(
+    options: *mut krpc_client_options,
+    checksum: bool,
+    error: *mut *mut krpc_error,
+) -> krpc_status {
+    change(options, error, |options| {
+        options.pool.limits.checksum = checksum;
+        Ok(())
+    })
+}
+
 /// Chooses the runtime for calls started by `krpc_client_start`, kept alive by the client. Default: the
 /// shared one, made with the first such call. Blocking calls use none.
 ///

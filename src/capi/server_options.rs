@@ -275,6 +275,24 @@ pub unsafe extern "C" fn krpc_server_options_set_allow_old_style(
     })
 }
 
+/// Chooses whether replies are sent with a CRC-32C of their payload, and requests that bring one are checked
+/// against it before they are read (TTHeader only; Kitex's `WithCodec` with `CRC32Check`). A request that does
+/// not match is not answered: its connection ends or, if that is multiplexed, its caller waits in vain.
+/// Default false: the callers' checksums are ignored.
+///
+/// Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_server_options_set_checksum(
+    options: *mut krpc_server_options,
+    checksum: bool,
+    error: *mut *mut krpc_error,
+) -> krpc_status {
+    change(options, error, |options| {
+        options.limits.checksum = checksum;
+        Ok(())
+    })
+}
+
 /// Sets for how long a started request may arrive, in milliseconds, at least 1. Default 5000.
 ///
 /// Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.

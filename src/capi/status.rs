@@ -60,6 +60,8 @@ pub enum krpc_status {
     KRPC_STATUS_OUT_OF_SEQUENCE = 406,
     /// A message or header cannot be encoded within the protocol's limits.
     KRPC_STATUS_ENCODE_FAILED = 407,
+    /// A payload does not match its checksum.
+    KRPC_STATUS_CHECKSUM_MISMATCH = 408,
     /// The call did not end within its timeout.
     KRPC_STATUS_TIMEOUT = 501,
     /// The call was cancelled.
@@ -121,6 +123,7 @@ impl From<Code> for krpc_status {
             Code::WrongMethod => krpc_status::KRPC_STATUS_WRONG_METHOD,
             Code::OutOfSequence => krpc_status::KRPC_STATUS_OUT_OF_SEQUENCE,
             Code::EncodeFailed => krpc_status::KRPC_STATUS_ENCODE_FAILED,
+            Code::ChecksumMismatch => krpc_status::KRPC_STATUS_CHECKSUM_MISMATCH,
             Code::Timeout => krpc_status::KRPC_STATUS_TIMEOUT,
             Code::Cancelled => krpc_status::KRPC_STATUS_CANCELLED,
             Code::RemoteException => krpc_status::KRPC_STATUS_REMOTE_EXCEPTION,

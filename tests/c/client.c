@@ -52,6 +52,7 @@ static void null_is_refused_everywhere(void)
     REFUSED("options", krpc_client_options_set_idle_timeout_ms(NULL, 1, &error));
     REFUSED("options", krpc_client_options_set_max_idle_connections(NULL, 1, &error));
     REFUSED("options", krpc_client_options_set_max_frame_bytes(NULL, 1, &error));
+    REFUSED("options", krpc_client_options_set_checksum(NULL, true, &error));
     NOT_MADE(KRPC_STATUS_INVALID_ARGUMENT, "options", krpc_client_build(NULL, &error));
     CHECK(krpc_client_build(NULL, NULL) == NULL);
     krpc_client_free(NULL);

@@ -35,6 +35,7 @@ static void null_is_refused_everywhere(void)
     REFUSED("options", krpc_server_options_set_max_in_flight(NULL, 1, &error));
     REFUSED("options", krpc_server_options_set_max_connections(NULL, 1, &error));
     REFUSED("options", krpc_server_options_set_max_frame_bytes(NULL, 1, &error));
+    REFUSED("options", krpc_server_options_set_checksum(NULL, true, &error));
     REFUSED("options", krpc_server_options_set_allow_old_style(NULL, true, &error));
     REFUSED("options", krpc_server_options_set_read_timeout_ms(NULL, 1, &error));
     REFUSED("options", krpc_server_options_set_write_timeout_ms(NULL, 1, &error));

@@ -265,6 +265,7 @@ impl Client {
             from_service: &self.options.caller,
             timeout: terms.timeout.filter(|_| self.options.tell_timeout),
             deadline: terms.deadline,
+            checksum: self.options.pool.limits.checksum,
             metainfo,
             body,
         }
