@@ -1,4 +1,5 @@
-//! Payloads that were changed on the way are found out, whoever sends them (ttheader.md §9).
+//! Payloads that were changed on the way are found out, whoever sends them; and payloads that came compressed
+//! are not guessed at (ttheader.md §1.3, §9).
 
 use std::io::{IoSlice, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -170,5 +171,35 @@ fn a_damaged_reply_fails_its_call_and_is_not_read() {
         assert_eq!(idle, 0, "its connection is not used again");
         let reply = |seq| damaged(message(MessageType::Reply, 0, seq, &body(b"hello")));
         ask(one_answer(reply), Limits::DEFAULT, multiplexed).0.unwrap();
+    }
+}
+
+/// The same message with a transform id in its header: 1 stands for zlib, 3 for snappy.
+fn transformed(mut bytes: Vec<u8>, id: u8) -> Vec<u8> {
+    bytes[15] = 1;
+    bytes.splice(16..16, [id, 0, 0, 0]);
+    let length = u32::from_be_bytes(bytes[..4].try_into().unwrap()) + 4;
+    bytes[..4].copy_from_slice(&length.to_be_bytes());
+    let words = u16::from_be_bytes(bytes[12..14].try_into().unwrap()) + 1;
+    bytes[12..14].copy_from_slice(&words.to_be_bytes());
+    bytes
+}
+
+#[test]
+fn compressed_payloads_are_refused_on_both_sides() {
+    let server = echo_server("127.0.0.1:0", true);
+    for id in [0, 1, 3] {
+        let mut stream = connect(&server);
+        let request = message(MessageType::Call, 0, 5, &body(b"hello"));
+        stream.write_all(&transformed(request, id)).unwrap();
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        assert_eq!(answer, b"", "transform {id}");
+        for multiplexed in [0, 1] {
+            let reply = move |seq| transformed(message(MessageType::Reply, 0, seq, &body(b"hello")), id);
+            let error = ask(one_answer(reply), Limits::DEFAULT, multiplexed).0.unwrap_err();
+            assert_eq!(error.code(), Code::BadHeader, "{error}");
+            assert!(error.text().contains("transforms are not supported"), "{error}");
+        }
     }
 }
