@@ -1099,6 +1099,24 @@ typedef struct krpc_facts {
     uint32_t reused_connection;
 } krpc_facts;
 
+/**
+ * Who made a caller's connection through a unix socket. Sized struct: start from
+ * `KRPC_PEER_CREDENTIALS_INIT`.
+ */
+typedef struct krpc_peer_credentials {
+    /** `sizeof(krpc_peer_credentials)` as the caller was compiled. */
+    size_t struct_size;
+    /**
+     * The process that connected, as this process's namespace sees it; 0 if it does not. By the time of the
+     * request it may have ended, and its number may be another's: trust the user, log the process.
+     */
+    int32_t pid;
+    /** Its effective user id when it connected. */
+    uint32_t uid;
+    /** Its effective group id when it connected. */
+    uint32_t gid;
+} krpc_peer_credentials;
+
 /** How a runtime is made. Sized struct: start from `KRPC_RUNTIME_OPTIONS_INIT`. */
 typedef struct krpc_runtime_options {
     /** `sizeof(krpc_runtime_options)` as the caller was compiled. */
@@ -2688,6 +2706,18 @@ krpc_str krpc_request_caller(const krpc_request *request);
 krpc_str krpc_request_peer(const krpc_request *request);
 
 /**
+ * Reads which process and user made the caller's connection, as the system says.
+ *
+ * `credentials`: its `struct_size` must be set; the fields that it has room for are filled in.
+ *
+ * Thread: any thread. Errors: INVALID_ARGUMENT; UNSUPPORTED unless the caller came through a unix socket.
+ * Since: 0.1.
+ */
+krpc_status krpc_request_peer_credentials(const krpc_request *request,
+                                          krpc_peer_credentials *credentials,
+                                          krpc_error **error);
+
+/**
  * Whether the caller waits for no answer. Answers to such a request are accepted and dropped.
  *
  * Thread: any thread. Errors: none. Since: 0.1.
@@ -3704,6 +3734,9 @@ static inline krpc_bytes krpc_view(const void *ptr, size_t len)
 
 /** Initialiser of a `krpc_facts`: its size, and the default in every field. */
 #define KRPC_FACTS_INIT {sizeof(krpc_facts), 0, 0, 0, 0, 0}
+
+/** Initialiser of a `krpc_peer_credentials`: its size, and the default in every field. */
+#define KRPC_PEER_CREDENTIALS_INIT {sizeof(krpc_peer_credentials), 0, 0, 0}
 
 /** Initialiser of a `krpc_runtime_options`: its size, and the default in every field. */
 #define KRPC_RUNTIME_OPTIONS_INIT {sizeof(krpc_runtime_options), 0, 0}

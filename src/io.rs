@@ -20,3 +20,4 @@ pub use addr::Address;
 pub use conn::{Dispatch, Responder, Setup};
 pub use inherited::close as close_inherited_sockets;
 pub use sys::Bell;
+pub use transport::Credentials;

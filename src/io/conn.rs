@@ -19,7 +19,7 @@ use crate::base::panic;
 use crate::base::{Code, Error, Limits, Result};
 use crate::io::clock;
 use crate::io::timer::LazyTimer;
-use crate::io::transport::Transport;
+use crate::io::transport::{Credentials, Transport};
 use crate::proto::pingpong::{Answer, Exception, Reply, ServerConn, Ticket, Timeouts};
 use crate::wire::frame::Inbound;
 use crate::wire::outbuf::OutBuf;
@@ -80,6 +80,11 @@ impl Responder {
         &self.mailbox.peer
     }
 
+    /// Who connected, if it did so through a unix socket.
+    pub fn credentials(&self) -> Option<Credentials> {
+        self.mailbox.credentials
+    }
+
     /// Whether the caller has been seen to leave.
     pub fn is_gone(&self) -> bool {
         self.mailbox.state.lock().gone
@@ -119,6 +124,7 @@ pub type GoneHook = Box<dyn FnOnce() + Send>;
 /// Where others leave what the connection's task must see.
 pub struct Mailbox {
     peer: Arc<str>,
+    credentials: Option<Credentials>,
     state: Mutex<Mail>,
 }
 
@@ -165,8 +171,8 @@ impl fmt::Debug for Mailbox {
 
 impl Mailbox {
     /// An empty mailbox of a connection from `peer`.
-    pub fn new(peer: Arc<str>) -> Mailbox {
-        Mailbox { peer, state: Mutex::default() }
+    pub fn new(peer: Arc<str>, credentials: Option<Credentials>) -> Mailbox {
+        Mailbox { peer, credentials, state: Mutex::default() }
     }
 
     fn post(&self, ticket: Ticket, reply: Reply) -> Result<()> {

@@ -22,7 +22,7 @@ use crate::io::conn::{ConnTask, Mailbox, Order, Setup};
 use crate::io::inherited;
 use crate::io::runtime::Runtime;
 use crate::io::thread;
-use crate::io::transport::Transport;
+use crate::io::transport::{Credentials, Transport};
 
 /// Connections that the system may hold for us before we accept them.
 const BACKLOG: i32 = 1024;
@@ -251,7 +251,11 @@ async fn accept_all(_ticket: Ticket, acceptor: Acceptor, gate: Gate) {
 impl Gate {
     fn admit(&self, transport: Transport, peer: Arc<str>) {
         let Some(runtime) = self.runtime.upgrade() else { return };
-        let mailbox = Arc::new(Mailbox::new(peer));
+        let credentials = match &transport {
+            Transport::Unix(stream) => Credentials::of(stream),
+            Transport::Tcp(_) => None,
+        };
+        let mailbox = Arc::new(Mailbox::new(peer, credentials));
         let Some(ticket) = Ticket::open(&self.connections, &mailbox) else {
             self.setup.log.write(Level::Warn, "server", format_args!("too many connections, one is refused"));
             return;

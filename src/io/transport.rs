@@ -15,6 +15,26 @@ use crate::base::{Code, Error, Phase, Result};
 use crate::io::addr::Address;
 use crate::io::inherited;
 
+/// Who holds the other end of a unix socket, as the system knows it: the process that connected, even if
+/// another uses the socket now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Credentials {
+    /// Process id, as this process's namespace sees it; 0 if it does not.
+    pub pid: i32,
+    /// Effective user id.
+    pub uid: u32,
+    /// Effective group id.
+    pub gid: u32,
+}
+
+impl Credentials {
+    /// The peer's, by `SO_PEERCRED`; `None` if the system does not tell.
+    pub(super) fn of(stream: &UnixStream) -> Option<Credentials> {
+        let peer = stream.peer_cred().ok()?;
+        Some(Credentials { pid: peer.pid().unwrap_or_default(), uid: peer.uid(), gid: peer.gid() })
+    }
+}
+
 /// A connected, non-blocking socket.
 #[derive(Debug)]
 pub enum Transport {

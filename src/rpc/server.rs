@@ -19,6 +19,7 @@ use crate::proto::pingpong::Timeouts;
 use crate::rpc::server::dispatch::Dispatcher;
 use crate::rpc::server::router::Router;
 
+pub use crate::io::Credentials;
 pub use acl::{Acl, AclCheck, AclDecision, AclQuestion, InlineAnswer, Verdict};
 pub use queued::QueueHandler;
 pub use request::Request;

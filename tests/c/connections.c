@@ -1,4 +1,4 @@
-/* What guards connections: payload checksums. */
+/* What guards connections: payload checksums, who calls. */
 #include "net.h"
 
 /* Each side may check, or not: whoever does not ignores the other's checksums. */
@@ -21,8 +21,42 @@ static void payloads_carry_checksums_if_asked(void)
     CHECK(!krpc_status_retryable(KRPC_STATUS_CHECKSUM_MISMATCH));
 }
 
+/* ---- who calls -------------------------------------------------------------------------------------- */
+
+static void shows_credentials(void *user_data, krpc_request *request)
+{
+    krpc_peer_credentials who = KRPC_PEER_CREDENTIALS_INIT;
+    if (*(const int *)user_data) {
+        CHECK(krpc_request_peer_credentials(request, &who, NULL) == KRPC_OK);
+        CHECK(who.pid == (int32_t)getpid() && who.uid == geteuid() && who.gid == getegid());
+        REFUSED("credentials", krpc_request_peer_credentials(request, NULL, &error));
+        who.struct_size = 0;
+        REFUSED("struct_size", krpc_request_peer_credentials(request, &who, &error));
+    } else {
+        FAILS(KRPC_STATUS_UNSUPPORTED, "unix socket", krpc_request_peer_credentials(request, &who, &error));
+        CHECK(who.pid == 0 && who.uid == 0 && who.gid == 0);
+    }
+    echo(NULL, request);
+}
+
+static void a_unix_socket_tells_who_calls(void)
+{
+    char path[64];
+    snprintf(path, sizeof path, "unix:/tmp/krpc-who-%ld.sock", (long)getpid());
+    for (int is_unix = 0; is_unix < 2; is_unix++) {
+        krpc_service *service = service_with("Test", "who", 0, shows_credentials, &is_unix);
+        krpc_server *server = serve(options_with(is_unix ? path : "127.0.0.1:0", service));
+        krpc_client *client = client_of(server);
+        for (int i = 0; i < 3; i++)
+            CHECK_ECHO_OF(client, "Test/who", "hello");
+        krpc_client_free(client);
+        krpc_server_free(server);
+    }
+}
+
 int main(void)
 {
     payloads_carry_checksums_if_asked();
+    a_unix_socket_tells_who_calls();
     return end_of_net_test();
 }

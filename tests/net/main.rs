@@ -97,6 +97,30 @@ fn every_kind_of_answer_arrives_as_its_own_error() {
 }
 
 #[test]
+fn a_unix_socket_tells_who_calls() {
+    for (address, told) in [("127.0.0.1:0".to_owned(), false), (unix_path("who"), true)] {
+        let mut service = Service::new("Echo").unwrap();
+        let handler = |mut request: Request| {
+            let text = match request.peer_credentials() {
+                Ok(who) => format!("{} {} {}", who.pid, who.uid, who.gid),
+                Err(error) => format!("{} {}", error.code().name(), error.text()),
+            };
+            request.reply(body(text.as_bytes())).unwrap();
+        };
+        service.add_method("Echo", MethodOptions::default(), Arc::new(handler)).unwrap();
+        let server = start(&address, vec![service]);
+        let reply = client(&server, Transport::Framed).call(&echo(), &body(b"x"), &CallOptions::default());
+        // SAFETY: these three can't fail and touch no memory.
+        let own = unsafe { (libc::getpid(), libc::geteuid(), libc::getegid()) };
+        let expected = match told {
+            true => format!("{} {} {}", own.0, own.1, own.2),
+            false => "UNSUPPORTED only callers through a unix socket have credentials".to_owned(),
+        };
+        assert_eq!(reply.into_result().unwrap(), body(expected.as_bytes()));
+    }
+}
+
+#[test]
 fn metainfo_goes_there_and_back() {
     let mut service = Service::new("Echo").unwrap();
     let handler = |mut request: Request| {

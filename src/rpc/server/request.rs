@@ -9,7 +9,7 @@ use crate::base::log::{Level, Log};
 use crate::base::{Biz, Code, Encoding, Error, Message, Metainfo, MetainfoKind, Result};
 use crate::codec::CallShape;
 use crate::codec::json::JsonOptions;
-use crate::io::{Responder, clock};
+use crate::io::{Credentials, Responder, clock};
 use crate::op::operation::Cause;
 use crate::proto::pingpong::{Answer, Exception, Reply};
 use crate::rpc::context::Context;
@@ -30,6 +30,7 @@ pub struct Request {
     backward: Metainfo,
     oneway: bool,
     peer: Arc<str>,
+    credentials: Option<Credentials>,
     responder: Option<Responder>,
     caller_timeout: Option<Duration>,
     deadline: Option<Instant>,
@@ -73,6 +74,7 @@ impl Request {
             backward: Metainfo::new(),
             oneway,
             peer: Arc::clone(responder.peer()),
+            credentials: responder.credentials(),
             responder: Some(responder),
             log: admission.log,
             _permit: admission.permit,
@@ -170,6 +172,14 @@ impl Request {
     /// The caller's address.
     pub fn peer(&self) -> &str {
         &self.peer
+    }
+
+    /// Which process and user made the caller's connection; UNSUPPORTED unless that is a unix socket.
+    pub fn peer_credentials(&self) -> Result<Credentials> {
+        self.credentials.ok_or_else(|| {
+            let text = "only callers through a unix socket have credentials";
+            Error::new(Code::Unsupported, text).with_peer(&self.peer)
+        })
     }
 
     /// Whether the caller waits for no answer.
