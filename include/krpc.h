@@ -1371,6 +1371,33 @@ krpc_status krpc_client_options_set_checksum(krpc_client_options *options,
                                              krpc_error **error);
 
 /**
+ * Sets when a peer that has vanished without a word is looked for: its host died, or a device between lost
+ * the connection. TCP only. Default: 30,000, 10,000 and 3.
+ *
+ * `time_ms`: silence before the first probe, at least 1; rounded up to seconds; `KRPC_FOREVER`: no probes.
+ * `interval_ms`: between probes, at least 1; rounded up to seconds. `count`: probes without an answer, 1 to
+ * 127; counts only without a user timeout (`krpc_client_options_set_tcp_user_timeout_ms`).
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_status krpc_client_options_set_tcp_keepalive(krpc_client_options *options,
+                                                  int64_t time_ms,
+                                                  int64_t interval_ms,
+                                                  uint32_t count,
+                                                  krpc_error **error);
+
+/**
+ * Sets for how long bytes may stay unacknowledged, or find no room at the peer, before the connection counts
+ * as lost, in milliseconds, at least 1. `KRPC_FOREVER`: the system's, about 15 minutes. TCP only. Default
+ * 60,000. Keep it above the time and the interval of the probes, or one lost probe ends the connection.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_status krpc_client_options_set_tcp_user_timeout_ms(krpc_client_options *options,
+                                                        int64_t timeout_ms,
+                                                        krpc_error **error);
+
+/**
  * Chooses the runtime for calls started by `krpc_client_start`, kept alive by the client. Default: the
  * shared one, made with the first such call. Blocking calls use none.
  *
@@ -3147,6 +3174,33 @@ krpc_status krpc_server_options_set_allow_old_style(krpc_server_options *options
 krpc_status krpc_server_options_set_checksum(krpc_server_options *options,
                                              bool checksum,
                                              krpc_error **error);
+
+/**
+ * Sets when a peer that has vanished without a word is looked for: its host died, or a device between lost
+ * the connection. TCP only. Default: 30,000, 10,000 and 3.
+ *
+ * `time_ms`: silence before the first probe, at least 1; rounded up to seconds; `KRPC_FOREVER`: no probes.
+ * `interval_ms`: between probes, at least 1; rounded up to seconds. `count`: probes without an answer, 1 to
+ * 127; counts only without a user timeout (`krpc_server_options_set_tcp_user_timeout_ms`).
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_status krpc_server_options_set_tcp_keepalive(krpc_server_options *options,
+                                                  int64_t time_ms,
+                                                  int64_t interval_ms,
+                                                  uint32_t count,
+                                                  krpc_error **error);
+
+/**
+ * Sets for how long bytes may stay unacknowledged, or find no room at the peer, before the connection counts
+ * as lost, in milliseconds, at least 1. `KRPC_FOREVER`: the system's, about 15 minutes. TCP only. Default
+ * 60,000. Keep it above the time and the interval of the probes, or one lost probe ends the connection.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_status krpc_server_options_set_tcp_user_timeout_ms(krpc_server_options *options,
+                                                        int64_t timeout_ms,
+                                                        krpc_error **error);
 
 /**
  * Sets for how long a started request may arrive, in milliseconds, at least 1. Default 5000.

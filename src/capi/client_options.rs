@@ -11,8 +11,8 @@ use crate::capi::runtime::krpc_runtime;
 use crate::capi::status::krpc_status;
 use crate::capi::types::{KRPC_FOREVER, krpc_str};
 use crate::observe::handles::Kind;
-use crate::rpc::Address;
 use crate::rpc::call::{ClientOptions, Transport};
+use crate::rpc::{Address, Keepalive};
 
 /// Builder of a client. Consumed by `krpc_client_build`, also on failure; else free it with
 /// `krpc_client_options_free`.
@@ -237,6 +237,42 @@ pub unsafe extern "C" fn krpc_client_options_set_checksum(
     })
 }
 
+/// Sets when a peer that has vanished without a word is looked for: its host died, or a device between lost
+/// the connection. TCP only. Default: 30,000, 10,000 and 3.
+///
+/// `time_ms`: silence before the first probe, at least 1; rounded up to seconds; `KRPC_FOREVER`: no probes.
+/// `interval_ms`: between probes, at least 1; rounded up to seconds. `count`: probes without an answer, 1 to
+/// 127; counts only without a user timeout (`krpc_client_options_set_tcp_user_timeout_ms`).
+///
+/// Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_client_options_set_tcp_keepalive(
+    options: *mut krpc_client_options,
+    time_ms: i64,
+    interval_ms: i64,
+    count: u32,
+    error: *mut *mut krpc_error,
+) -> krpc_status {
+    change(options, error, |options| set_keepalive(&mut options.pool.keepalive, time_ms, interval_ms, count))
+}
+
+/// Sets for how long bytes may stay unacknowledged, or find no room at the peer, before the connection counts
+/// as lost, in milliseconds, at least 1. `KRPC_FOREVER`: the system's, about 15 minutes. TCP only. Default
+/// 60,000. Keep it above the time and the interval of the probes, or one lost probe ends the connection.
+///
+/// Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_client_options_set_tcp_user_timeout_ms(
+    options: *mut krpc_client_options,
+    timeout_ms: i64,
+    error: *mut *mut krpc_error,
+) -> krpc_status {
+    change(options, error, |options| {
+        options.pool.keepalive.user_timeout = unless_forever(timeout_ms, "timeout_ms")?;
+        Ok(())
+    })
+}
+
 /// Chooses the runtime for calls started by `krpc_client_start`, kept alive by the client. Default: the
 /// shared one, made with the first such call. Blocking calls use none.
 ///
@@ -303,6 +339,29 @@ pub(super) fn duration(milliseconds: i64, parameter: &str) -> Result<Duration> {
         Ok(milliseconds) if milliseconds > 0 => Ok(Duration::from_millis(milliseconds)),
         _ => Err(Error::invalid_argument(parameter, format_args!("{milliseconds} ms is not positive"))),
     }
+}
+
+/// A time that must be positive; `KRPC_FOREVER` is none.
+pub(super) fn unless_forever(milliseconds: i64, parameter: &str) -> Result<Option<Duration>> {
+    match milliseconds {
+        KRPC_FOREVER => Ok(None),
+        _ => duration(milliseconds, parameter).map(Some),
+    }
+}
+
+pub(super) fn set_keepalive(
+    keepalive: &mut Keepalive,
+    time_ms: i64,
+    interval_ms: i64,
+    count: u32,
+) -> Result<()> {
+    let time = unless_forever(time_ms, "time_ms")?;
+    let interval = duration(interval_ms, "interval_ms")?;
+    if !(1..=127).contains(&count) {
+        return Err(Error::invalid_argument("count", format_args!("{count} is not within 1 and 127")));
+    }
+    *keepalive = Keepalive { time, interval, count, ..*keepalive };
+    Ok(())
 }
 
 pub(super) fn frame_bytes(bytes: usize) -> Result<usize> {

@@ -18,6 +18,7 @@ use crate::base::log::{Level, Log};
 use crate::base::panic;
 use crate::base::{Code, Error, Limits, Result};
 use crate::io::clock;
+use crate::io::keepalive::Keepalive;
 use crate::io::timer::LazyTimer;
 use crate::io::transport::{Credentials, Transport};
 use crate::proto::pingpong::{Answer, Exception, Reply, ServerConn, Ticket, Timeouts};
@@ -57,6 +58,8 @@ pub struct Setup {
     pub limits: Limits,
     /// How long the peer may keep us waiting.
     pub timeouts: Timeouts,
+    /// When a peer that has vanished is given up.
+    pub keepalive: Keepalive,
     /// Where lines go.
     pub log: Log,
 }

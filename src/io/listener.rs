@@ -20,6 +20,7 @@ use crate::io::addr::Address;
 use crate::io::clock;
 use crate::io::conn::{ConnTask, Mailbox, Order, Setup};
 use crate::io::inherited;
+use crate::io::keepalive::Keepalive;
 use crate::io::runtime::Runtime;
 use crate::io::thread;
 use crate::io::transport::{Credentials, Transport};
@@ -68,7 +69,7 @@ impl Listener {
         };
         let mut sockets = Vec::new();
         for address in addresses {
-            sockets.push(bind(address)?);
+            sockets.push(bind(address, &setup.keepalive)?);
             // From here on the file is this listener's to remove, also if the next address fails.
             listener.unix_paths.lock().extend(address.unix_path().map(PathBuf::from));
         }
@@ -157,7 +158,7 @@ impl Drop for Listener {
     }
 }
 
-fn bind(address: &Address) -> Result<Socket> {
+fn bind(address: &Address, keepalive: &Keepalive) -> Result<Socket> {
     let failed = |reason: io::Error| listen_error(address, &reason);
     if let Address::Unix(path) = address {
         let socket = Socket::new(Domain::UNIX, Type::STREAM.cloexec(), None).map_err(failed)?;
@@ -179,6 +180,8 @@ fn bind(address: &Address) -> Result<Socket> {
         .ok_or_else(|| Error::new(Code::ResolveFailed, format!("{address}: the name has no address")))?;
     let socket = Socket::new(Domain::for_address(first), Type::STREAM.cloexec(), None).map_err(failed)?;
     socket.set_reuse_address(true).map_err(failed)?;
+    // What is accepted has them too, and costs no system call.
+    keepalive.apply(&socket).map_err(failed)?;
     listen(socket, &SockAddr::from(first)).map_err(failed)
 }
 
@@ -398,6 +401,29 @@ impl Drop for Ticket {
         let last_accepting = self.member.is_none() && state.accepting == 0;
         if last_accepting || state.is_empty() {
             self.connections.left.notify_all();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::io::keepalive::tests::{UNUSUAL, read_back};
+
+    #[test]
+    fn what_is_accepted_has_the_options_of_the_listener() {
+        for text in ["127.0.0.1:0", "[::1]:0"] {
+            let address = Address::parse(text).unwrap();
+            let socket = bind(&address, &UNUSUAL).unwrap();
+            let to = socket.local_addr().unwrap().as_socket().unwrap();
+            let executor = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let (accepted, _client) = executor.block_on(async {
+                let acceptor = Acceptor::register(socket, &address).unwrap();
+                let client = std::net::TcpStream::connect(to).unwrap();
+                (acceptor.accept().await.unwrap().0, client)
+            });
+            let Transport::Tcp(stream) = accepted else { panic!("not TCP") };
+            assert_eq!((read_back(&stream), stream.nodelay().unwrap()), (UNUSUAL, true));
         }
     }
 }

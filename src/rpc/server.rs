@@ -14,7 +14,7 @@ use std::time::Duration;
 use crate::base::{Code, Error, Limits, Result};
 use crate::io::listener::{Listener, Stopped};
 use crate::io::runtime::Runtime;
-use crate::io::{Address, Setup, clock};
+use crate::io::{Address, Keepalive, Setup, clock};
 use crate::proto::pingpong::Timeouts;
 use crate::rpc::server::dispatch::Dispatcher;
 use crate::rpc::server::router::Router;
@@ -48,6 +48,8 @@ pub struct ServerOptions {
     pub limits: Limits,
     /// How long clients may keep the server waiting.
     pub timeouts: Timeouts,
+    /// When a client that has vanished is given up. TCP only.
+    pub keepalive: Keepalive,
     /// The runtime to run on; `None` takes the process's shared one.
     pub runtime: Option<Arc<Runtime>>,
 }
@@ -65,6 +67,7 @@ impl Default for ServerOptions {
             max_in_flight: 10_000,
             limits: Limits::DEFAULT,
             timeouts: Timeouts::default(),
+            keepalive: Keepalive::DEFAULT,
             runtime: None,
         }
     }
@@ -96,6 +99,7 @@ impl Server {
             dispatch: dispatcher.clone(),
             limits: options.limits,
             timeouts: options.timeouts,
+            keepalive: options.keepalive,
             log: runtime.log().clone(),
         };
         let listener = Listener::bind(&options.addresses, options.max_connections, &setup, &runtime)?;

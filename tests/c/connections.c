@@ -1,5 +1,7 @@
-/* What guards connections: payload checksums, who calls. */
+/* What guards connections: payload checksums, who calls, peers that vanish. */
 #include "net.h"
+
+#include <netinet/tcp.h>
 
 /* Each side may check, or not: whoever does not ignores the other's checksums. */
 static void payloads_carry_checksums_if_asked(void)
@@ -54,9 +56,47 @@ static void a_unix_socket_tells_who_calls(void)
     }
 }
 
+/* ---- peers that vanish ------------------------------------------------------------------------------- */
+
+/* TCP sockets of this process that have these options. */
+static int sockets_with(int seconds, int user_timeout_ms)
+{
+    int found = 0;
+    for (int fd = 3; fd < 256; fd++) {
+        int time = 0, interval = 0, count = 0, timeout = 0, on = 0;
+        socklen_t len = sizeof on;
+        if (getsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &time, &len) != 0)
+            continue;
+        CHECK(getsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, &len) == 0);
+        CHECK(getsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, &len) == 0);
+        CHECK(getsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout, &len) == 0);
+        CHECK(getsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, &len) == 0);
+        found += on != 0 && time == seconds && interval == 7 && count == 5 && timeout == user_timeout_ms;
+    }
+    return found;
+}
+
+static void sockets_get_the_options_that_were_set(void)
+{
+    krpc_server_options *serving = options_with("127.0.0.1:0", service_with("Test", "other", 0, echo, NULL));
+    CHECK(krpc_server_options_set_tcp_keepalive(serving, 41000, 7000, 5, NULL) == KRPC_OK);
+    CHECK(krpc_server_options_set_tcp_user_timeout_ms(serving, 71000, NULL) == KRPC_OK);
+    krpc_server *server = serve(serving);
+    krpc_client_options *to = options_to(krpc_server_address(server, 0));
+    CHECK(krpc_client_options_set_tcp_keepalive(to, 51000, 6001, 5, NULL) == KRPC_OK); /* rounded up */
+    CHECK(krpc_client_options_set_tcp_user_timeout_ms(to, 72000, NULL) == KRPC_OK);
+    krpc_client *client = krpc_client_build(to, NULL);
+    CHECK_ECHO(client);
+    CHECK(sockets_with(41, 71000) == 2); /* the one that listens, and what it accepted */
+    CHECK(sockets_with(51, 72000) == 1);
+    krpc_client_free(client);
+    krpc_server_free(server);
+}
+
 int main(void)
 {
     payloads_carry_checksums_if_asked();
     a_unix_socket_tells_who_calls();
+    sockets_get_the_options_that_were_set();
     return end_of_net_test();
 }

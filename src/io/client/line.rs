@@ -172,7 +172,8 @@ pub(super) enum Socket {
 impl Socket {
     pub(super) fn connecting(shared: &Shared, peer: usize, now: Instant) -> Socket {
         let limit = now + shared.options().connect_timeout;
-        Socket::Connecting(transport::connect(shared.address(peer).clone()), limit)
+        let keepalive = shared.options().keepalive;
+        Socket::Connecting(transport::connect(shared.address(peer).clone(), keepalive), limit)
     }
 }
 

@@ -12,6 +12,8 @@ use crate::base::{Code, Error, Limits, Phase, Result};
 use crate::io::addr::Address;
 use crate::io::clock;
 use crate::io::inherited;
+use crate::io::keepalive::Keepalive;
+use crate::io::sync::PoolOptions;
 use crate::io::sys::{self, Bell, Interest, Ready};
 use crate::io::transport::connect_error;
 use crate::op::operation::Cause;
@@ -50,12 +52,12 @@ pub struct Conn {
 
 impl Conn {
     /// Connects to the first of the address's sockets that answers. `timeout` holds for each.
-    pub fn connect(address: &Address, timeout: Duration, limits: Limits) -> Result<Conn> {
+    pub fn connect(address: &Address, timeout: Duration, options: &PoolOptions) -> Result<Conn> {
         let targets = socket_addresses(address)?;
         let mut failure = None;
         for target in &targets {
-            match connect(target, timeout) {
-                Ok(socket) => return Ok(Conn::over(socket, limits)),
+            match connect(target, timeout, &options.keepalive) {
+                Ok(socket) => return Ok(Conn::over(socket, options.limits)),
                 Err(reason) => failure = Some(reason),
             }
         }
@@ -209,7 +211,7 @@ fn socket_addresses(address: &Address) -> Result<Vec<SockAddr>> {
     }
 }
 
-fn connect(target: &SockAddr, timeout: Duration) -> io::Result<Socket> {
+fn connect(target: &SockAddr, timeout: Duration, keepalive: &Keepalive) -> io::Result<Socket> {
     fault::check(Point::Connect)?;
     let domain = target.domain();
     let socket = Socket::new(domain, Type::STREAM.cloexec(), None)?;
@@ -218,6 +220,7 @@ fn connect(target: &SockAddr, timeout: Duration) -> io::Result<Socket> {
     socket.set_nonblocking(true)?;
     if domain != Domain::UNIX {
         socket.set_tcp_nodelay(true)?;
+        keepalive.apply(&socket)?;
     }
     Ok(socket)
 }
@@ -229,5 +232,20 @@ fn explain(failure: Option<io::Error>, timeout: Duration) -> Error {
             Error::new(Code::ConnectTimeout, format!("no connection within {timeout:?}")).at(Phase::Connect)
         }
         Some(reason) => connect_error(&reason),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::io::keepalive::tests::{UNUSUAL, read_back};
+
+    #[test]
+    fn a_connection_has_its_options() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = Address::Ip(listener.local_addr().unwrap());
+        let options = PoolOptions { keepalive: UNUSUAL, ..PoolOptions::default() };
+        let conn = Conn::connect(&address, options.connect_timeout, &options).unwrap();
+        assert_eq!((read_back(&conn.socket), conn.socket.tcp_nodelay().unwrap()), (UNUSUAL, true));
     }
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use crate::base::lock::Mutex;
 use crate::base::{Limits, Result};
 use crate::io::addr::Address;
+use crate::io::keepalive::Keepalive;
 use crate::io::sync::conn::Conn;
 
 /// How connections are made and kept.
@@ -22,6 +23,8 @@ pub struct PoolOptions {
     /// Connections to each address that all calls share; 0: each call under way has one of its own.
     /// TTHeader only (ttheader.md §7.3). Default 0.
     pub multiplexed: usize,
+    /// When a peer that has vanished is given up.
+    pub keepalive: Keepalive,
     /// Limits on replies.
     pub limits: Limits,
 }
@@ -33,6 +36,7 @@ impl Default for PoolOptions {
             idle_timeout: Duration::from_secs(60),
             max_idle: 256,
             multiplexed: 0,
+            keepalive: Keepalive::DEFAULT,
             limits: Limits::DEFAULT,
         }
     }
@@ -107,7 +111,7 @@ impl Pool {
     pub fn dial(&self, left: Option<Duration>) -> Result<Conn> {
         let timeout =
             left.map_or(self.options.connect_timeout, |left| left.min(self.options.connect_timeout));
-        let conn = Conn::connect(&self.address, timeout.max(Duration::from_millis(1)), self.options.limits)?;
+        let conn = Conn::connect(&self.address, timeout.max(Duration::from_millis(1)), &self.options)?;
         self.dialled.fetch_add(1, Ordering::Relaxed);
         Ok(conn)
     }
