@@ -882,6 +882,14 @@ typedef struct krpc_client_stats {
     uint64_t found_dead;
     /** Connections idle now. */
     uint64_t idle;
+    /** Connections in use now, or being made; multiplexed ones always. */
+    uint64_t busy;
+    /** Calls that had to wait for a connection (`krpc_client_options_set_max_connections`). */
+    uint64_t waited;
+    /** Calls that ended as OVERLOAD because they found no connection in time. */
+    uint64_t refused;
+    /** Replies on multiplexed connections that came after their calls had ended. */
+    uint64_t dropped_replies;
 } krpc_client_stats;
 
 /**
@@ -1335,6 +1343,20 @@ krpc_status krpc_client_options_set_idle_timeout_ms(krpc_client_options *options
 krpc_status krpc_client_options_set_max_idle_connections(krpc_client_options *options,
                                                          size_t count,
                                                          krpc_error **error);
+
+/**
+ * Limits how many calls may use connections to one address at once, blocking and started ones together. A
+ * call above that waits for its turn, within its timeout, and then ends as OVERLOAD; the next free
+ * connection goes to the call that has waited longest. Without a meaning for multiplexed connections.
+ *
+ * `count`: 0, the default, is no limit. Idle connections of blocking calls and of started ones are kept
+ * apart: a client that makes both may have some idle beyond the limit.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_status krpc_client_options_set_max_connections(krpc_client_options *options,
+                                                    size_t count,
+                                                    krpc_error **error);
 
 /**
  * Lets all calls to an address share some connections, whose answers come in any order (TTHeader only; the
@@ -3772,7 +3794,7 @@ static inline krpc_bytes krpc_view(const void *ptr, size_t len)
 #define KRPC_CALL_OPTIONS_INIT {sizeof(krpc_call_options), 0, NULL, NULL}
 
 /** Initialiser of a `krpc_client_stats`: its size, and the default in every field. */
-#define KRPC_CLIENT_STATS_INIT {sizeof(krpc_client_stats), 0, 0, 0, 0}
+#define KRPC_CLIENT_STATS_INIT {sizeof(krpc_client_stats), 0, 0, 0, 0, 0, 0, 0, 0}
 
 /** Initialiser of a `krpc_completion`: its size, and the default in every field. */
 #define KRPC_COMPLETION_INIT {sizeof(krpc_completion), NULL, NULL, NULL, NULL, 0, 0, 0}

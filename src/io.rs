@@ -7,6 +7,7 @@ pub mod inline;
 pub mod keepalive;
 pub mod listener;
 pub mod runtime;
+pub mod seats;
 pub mod sync;
 pub mod thread;
 pub mod timer;

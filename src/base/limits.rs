@@ -1,4 +1,7 @@
-//! Limits that bound what a peer can make us hold, each with its unit and default.
+//! Limits that bound what others can make us hold, each with its unit and default.
+
+/// Calls that may wait for a connection to one address, if their number is limited; more end as OVERLOAD.
+pub const MAX_WAITING_CALLS: usize = 10_000;
 
 /// Limits on what is read from a peer. Checked before memory is reserved.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

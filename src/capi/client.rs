@@ -157,6 +157,14 @@ pub struct krpc_client_stats {
     pub found_dead: u64,
     /// Connections idle now.
     pub idle: u64,
+    /// Connections in use now, or being made; multiplexed ones always.
+    pub busy: u64,
+    /// Calls that had to wait for a connection (`krpc_client_options_set_max_connections`).
+    pub waited: u64,
+    /// Calls that ended as OVERLOAD because they found no connection in time.
+    pub refused: u64,
+    /// Replies on multiplexed connections that came after their calls had ended.
+    pub dropped_replies: u64,
 }
 
 // SAFETY: repr(C), `struct_size` first, integers only.
@@ -181,6 +189,10 @@ pub unsafe extern "C" fn krpc_client_read_stats(
             reused: pool.reused,
             found_dead: pool.found_dead,
             idle: pool.idle,
+            busy: pool.busy,
+            waited: pool.waited,
+            refused: pool.refused,
+            dropped_replies: pool.dropped,
         };
         // SAFETY: the host vouches for a struct of the size that it says.
         unsafe { write_sized(stats, "stats", filled) }

@@ -179,6 +179,26 @@ pub unsafe extern "C" fn krpc_client_options_set_max_idle_connections(
     })
 }
 
+/// Limits how many calls may use connections to one address at once, blocking and started ones together. A
+/// call above that waits for its turn, within its timeout, and then ends as OVERLOAD; the next free
+/// connection goes to the call that has waited longest. Without a meaning for multiplexed connections.
+///
+/// `count`: 0, the default, is no limit. Idle connections of blocking calls and of started ones are kept
+/// apart: a client that makes both may have some idle beyond the limit.
+///
+/// Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_client_options_set_max_connections(
+    options: *mut krpc_client_options,
+    count: usize,
+    error: *mut *mut krpc_error,
+) -> krpc_status {
+    change(options, error, |options| {
+        options.pool.max_connections = count;
+        Ok(())
+    })
+}
+
 /// Lets all calls to an address share some connections, whose answers come in any order (TTHeader only; the
 /// peer must be a multiplexing server: of Kitex's, or of this library). Blocking calls then wait for a shard.
 ///

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::mem::{ManuallyDrop, MaybeUninit};
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -166,6 +166,11 @@ impl Bell {
         let mut fd = libc::pollfd { fd: self.fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
         // SAFETY: one valid entry; a timeout of 0 only looks.
         unsafe { libc::poll(&raw mut fd, 1, 0) == 1 }
+    }
+
+    /// The descriptor, to wait for.
+    pub fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
     }
 
     /// The descriptor's number, for hosts.

@@ -1,7 +1,8 @@
-/* What guards connections: payload checksums, who calls, peers that vanish. */
+/* What guards connections: payload checksums, who calls, peers that vanish, how many there are. */
 #include "net.h"
 
 #include <netinet/tcp.h>
+#include <stddef.h>
 
 /* Each side may check, or not: whoever does not ignores the other's checksums. */
 static void payloads_carry_checksums_if_asked(void)
@@ -93,10 +94,54 @@ static void sockets_get_the_options_that_were_set(void)
     krpc_server_free(server);
 }
 
+/* ---- a limit on connections ----------------------------------------------------------------------------- */
+
+static uint64_t stat_of(const krpc_client *client, size_t offset)
+{
+    krpc_client_stats stats = KRPC_CLIENT_STATS_INIT;
+    CHECK(krpc_client_read_stats(client, &stats) == KRPC_OK);
+    uint64_t value;
+    memcpy(&value, (const char *)&stats + offset, sizeof value);
+    return value;
+}
+
+#define STAT(client, field) stat_of((client), offsetof(krpc_client_stats, field))
+
+static void calls_wait_for_their_turn_at_a_connection(void)
+{
+    gate g = GATE_INIT;
+    krpc_server *server = serve_one("wait", 0, echo_behind_gate, &g);
+    krpc_client_options *to = options_to(krpc_server_address(server, 0));
+    CHECK(krpc_client_options_set_max_connections(to, 2, NULL) == KRPC_OK);
+    krpc_client *client = krpc_client_build(to, NULL);
+    caller callers[5];
+    for (int i = 0; i < 5; i++)
+        caller_start(&callers[i], client, "Test/wait", "x");
+    AWAIT(STAT(client, waited) == 3);
+    gate_await(&g, 2, 0);
+    CHECK(STAT(client, busy) == 2 && STAT(client, dialled) == 2 && STAT(client, idle) == 0);
+
+    /* One that can't wait for long says which limit it met. */
+    krpc_reply *reply = call(client, "Test/echo", "x", 20);
+    CHECK(krpc_reply_status(reply) == KRPC_STATUS_OVERLOAD);
+    CHECK(contains(krpc_error_describe(krpc_reply_error(reply)), "all 2 are in use (max_connections)"));
+    krpc_reply_free(reply);
+    CHECK(STAT(client, refused) == 1);
+
+    gate_open(&g);
+    for (int i = 0; i < 5; i++)
+        CHECK(caller_end(&callers[i]) == KRPC_OK);
+    CHECK(STAT(client, busy) == 0 && STAT(client, idle) == 2 && STAT(client, dialled) == 2);
+    CHECK(STAT(client, dropped_replies) == 0);
+    krpc_client_free(client);
+    krpc_server_free(server);
+}
+
 int main(void)
 {
     payloads_carry_checksums_if_asked();
     a_unix_socket_tells_who_calls();
     sockets_get_the_options_that_were_set();
+    calls_wait_for_their_turn_at_a_connection();
     return end_of_net_test();
 }

@@ -2,6 +2,7 @@
 
 mod checksum;
 mod hostile;
+mod limited;
 mod load;
 mod multiplexed;
 mod started;

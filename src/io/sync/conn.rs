@@ -165,6 +165,18 @@ impl Conn {
 }
 
 impl Interrupt<'_> {
+    /// Waits until a bell of the caller's rings, or this one's do, or the time is up, which is false.
+    pub(super) fn wait_for(&self, bell: &Bell, timeout: Option<Duration>) -> Result<bool> {
+        let bells = [Some(self.client), self.call.map(|(bell, _)| bell)];
+        match sys::wait(bell.as_fd(), bells, Interest::Read, timeout) {
+            Ok(Ready::Socket) => Ok(true),
+            Ok(Ready::Bell) => self.check().map(|()| true),
+            Ok(Ready::TimedOut) => Ok(timeout.is_none_or(|timeout| !timeout.is_zero())),
+            Err(reason) if reason.kind() == io::ErrorKind::Interrupted => Ok(true),
+            Err(reason) => Err(Error::new(Code::OutOfResources, reason.to_string()).at(Phase::Connect)),
+        }
+    }
+
     /// A bell rang: the call's, late or in time, or the client's.
     fn check(&self) -> Result<()> {
         if let Some((bell, why)) = self.call {

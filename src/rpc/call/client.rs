@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use crate::base::fault::{self, Point};
 use crate::base::lock::Mutex;
 use crate::base::{Code, Error, Message, Metainfo, Phase, Result, log, panic};
-use crate::io::sync::{self, Conn, Interrupt, Pool, PoolOptions, Sent, Stats};
+use crate::io::seats::Seat;
+use crate::io::sync::{self, Interrupt, Lease, Pool, PoolOptions, Sent, Stats};
 use crate::io::{Address, Bell, clock, thread};
 use crate::op::operation::{Cancel, Cause};
 use crate::proto::call::{Request, Response};
@@ -145,7 +146,7 @@ pub struct Client {
 
 pub(super) struct Peer {
     pub(super) name: Arc<str>,
-    pub(super) pool: Pool,
+    pub(super) pool: Arc<Pool>,
 }
 
 /// One blocking call on its way: its terms and what it has learnt so far.
@@ -175,7 +176,7 @@ impl Client {
         let cut_off = Bell::new().map_err(|e| Error::new(Code::OutOfResources, e.to_string()))?;
         let peers = options.addresses.iter().map(|address| Peer {
             name: address.to_string().into(),
-            pool: Pool::new(address.clone(), options.pool),
+            pool: Arc::new(Pool::new(address.clone(), options.pool)),
         });
         Ok(Arc::new(Client {
             peers: peers.collect(),
@@ -288,12 +289,7 @@ impl Client {
     pub fn stats(&self) -> Stats {
         let driven = self.shard.get().map(|shard| shard.driver().stats());
         let pools = self.peers.iter().map(|peer| peer.pool.stats());
-        pools.chain(driven).fold(Stats::default(), |sum, stats| Stats {
-            dialled: sum.dialled + stats.dialled,
-            reused: sum.reused + stats.reused,
-            found_dead: sum.found_dead + stats.found_dead,
-            idle: sum.idle + stats.idle,
-        })
+        pools.chain(driven).fold(Stats::default(), Stats::and)
     }
 
     pub(super) fn next_seq(&self) -> i32 {
@@ -338,9 +334,11 @@ impl Call<'_> {
 
     fn attempt(&mut self, peer: &Peer) -> Result<Response> {
         self.facts.attempts += 1;
-        while let Some(conn) = peer.pool.take_idle(self.now) {
+        // Kept until the connection is back in the pool, where the next call finds it.
+        let _seat = self.seat(peer)?;
+        while let Some(lease) = peer.pool.take_idle(self.now) {
             self.facts.reused_connection = true;
-            match self.exchange(peer, conn) {
+            match self.exchange(lease) {
                 // The peer had dropped the connection; the next one may be good.
                 Err((_, Sent::Nothing)) => {}
                 Err((error, Sent::Maybe)) => return Err(error),
@@ -349,11 +347,24 @@ impl Call<'_> {
         }
         self.facts.reused_connection = false;
         let left = self.time_left();
-        let conn = peer.pool.dial(left).map_err(|error| self.explain_dial(error, left))?;
-        self.exchange(peer, conn).map_err(|(error, _)| error)
+        let lease = peer.pool.dial(left).map_err(|error| self.explain_dial(error, left))?;
+        self.exchange(lease).map_err(|(error, _)| error)
     }
 
-    fn exchange(&mut self, peer: &Peer, mut conn: Conn) -> std::result::Result<Response, (Error, Sent)> {
+    /// The right to use a connection to the address, where the number of calls that have it is limited.
+    fn seat(&mut self, peer: &Peer) -> Result<Option<Seat>> {
+        if self.client.options.pool.max_connections == 0 {
+            return Ok(None);
+        }
+        let seat = with_interrupt(self.client, self.parent, |interrupt| {
+            sync::wait_for_seat(peer.pool.seats(), self.terms.deadline, interrupt)
+        });
+        self.now = clock::now();
+        seat
+    }
+
+    fn exchange(&mut self, mut lease: Lease<'_>) -> std::result::Result<Response, (Error, Sent)> {
+        let conn = &mut lease.conn;
         let client = self.client;
         let request = client.request(self.method, self.message, self.metainfo, self.terms, client.next_seq());
         let response = with_interrupt(client, self.parent, |interrupt| {
@@ -366,7 +377,7 @@ impl Call<'_> {
         self.facts.reply_bytes = response.wire_bytes;
         self.now = clock::now();
         if !client.closed.load(Ordering::Acquire) {
-            peer.pool.put_back(conn, self.now);
+            lease.put_back(self.now);
         }
         Ok(response)
     }
