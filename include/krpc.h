@@ -1235,6 +1235,23 @@ krpc_status krpc_client_call_by_name(const krpc_client *client,
                                      krpc_reply **reply);
 
 /**
+ * Makes connections to each address, all at once, and leaves them idle for the first calls, blocking or
+ * started.
+ *
+ * `connections_per_address`: at least 1, and no more than are kept idle. `timeout_ms`: for all together, at
+ * least 1. The error names each address that could not be given all of its connections, and why; its status
+ * is that of the first. What could be made stays.
+ *
+ * Thread: any thread that may block; WOULD_DEADLOCK on an I/O thread (inline handlers).
+ * Errors: INVALID_ARGUMENT, CLOSED; UNSUPPORTED with multiplexed connections; RESOLVE_FAILED,
+ * CONNECT_FAILED, CONNECT_TIMEOUT, OUT_OF_RESOURCES. Since: 0.1.
+ */
+krpc_status krpc_client_warm_up(const krpc_client *client,
+                                size_t connections_per_address,
+                                int64_t timeout_ms,
+                                krpc_error **error);
+
+/**
  * Refuses new calls (CLOSED) and closes idle connections. Calls under way end by themselves or, if
  * `cut_off`, at once as CLOSED. Calling it again does nothing more.
  *
@@ -1341,6 +1358,17 @@ krpc_status krpc_client_options_set_idle_timeout_ms(krpc_client_options *options
  * Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
  */
 krpc_status krpc_client_options_set_max_idle_connections(krpc_client_options *options,
+                                                         size_t count,
+                                                         krpc_error **error);
+
+/**
+ * Sets how many idle connections per address are kept however long they are idle: `krpc_client_warm_up` or
+ * calls make them. Default 0. A server that ends idle connections ends these as well.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT; also from `krpc_client_build` if it is more than are kept
+ * idle at most. Since: 0.1.
+ */
+krpc_status krpc_client_options_set_min_idle_connections(krpc_client_options *options,
                                                          size_t count,
                                                          krpc_error **error);
 

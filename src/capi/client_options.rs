@@ -179,6 +179,23 @@ pub unsafe extern "C" fn krpc_client_options_set_max_idle_connections(
     })
 }
 
+/// Sets how many idle connections per address are kept however long they are idle: `krpc_client_warm_up` or
+/// calls make them. Default 0. A server that ends idle connections ends these as well.
+///
+/// Thread: one at a time. Errors: INVALID_ARGUMENT; also from `krpc_client_build` if it is more than are kept
+/// idle at most. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_client_options_set_min_idle_connections(
+    options: *mut krpc_client_options,
+    count: usize,
+    error: *mut *mut krpc_error,
+) -> krpc_status {
+    change(options, error, |options| {
+        options.pool.min_idle = count;
+        Ok(())
+    })
+}
+
 /// Limits how many calls may use connections to one address at once, blocking and started ones together. A
 /// call above that waits for its turn, within its timeout, and then ends as OVERLOAD; the next free
 /// connection goes to the call that has waited longest. Without a meaning for multiplexed connections.

@@ -16,9 +16,11 @@ use crate::op::operation::{Cancel, Cause};
 
 mod conn;
 mod pool;
+mod warm;
 
 pub use conn::{Conn, Interrupt, Sent};
 pub use pool::{Lease, Pool, PoolOptions, Stats};
+pub use warm::{summary, warm_up};
 
 /// The current thread's bell for calls that may be cancelled, made with the first of them. `None` if the
 /// system refuses one: such a call then ends by its deadline only.

@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::BytesMut;
+use socket2::Socket;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::{TcpSocket, TcpStream, UnixSocket, UnixStream};
 
@@ -46,6 +47,14 @@ pub enum Transport {
 }
 
 impl Transport {
+    /// Registers a socket that is connected and does not block with the current shard.
+    pub fn adopt(socket: Socket, address: &Address) -> io::Result<Transport> {
+        match address {
+            Address::Unix(_) => UnixStream::from_std(socket.into()).map(Transport::Unix),
+            _ => TcpStream::from_std(socket.into()).map(Transport::Tcp),
+        }
+    }
+
     fn prepared(self, keepalive: &Keepalive) -> io::Result<Transport> {
         if let Transport::Tcp(stream) = &self {
             stream.set_nodelay(true)?;

@@ -57,6 +57,8 @@ static void null_is_refused_everywhere(void)
     REFUSED("options", krpc_client_options_set_idle_timeout_ms(NULL, 1, &error));
     REFUSED("options", krpc_client_options_set_max_idle_connections(NULL, 1, &error));
     REFUSED("options", krpc_client_options_set_max_frame_bytes(NULL, 1, &error));
+    REFUSED("options", krpc_client_options_set_min_idle_connections(NULL, 1, &error));
+    REFUSED("client", krpc_client_warm_up(NULL, 1, 1, &error));
     REFUSED("options", krpc_client_options_set_max_connections(NULL, 1, &error));
     REFUSED("options", krpc_client_options_set_checksum(NULL, true, &error));
     REFUSED("options", krpc_client_options_set_tcp_keepalive(NULL, 1, 1, 1, &error));

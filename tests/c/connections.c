@@ -137,11 +137,40 @@ static void calls_wait_for_their_turn_at_a_connection(void)
     krpc_server_free(server);
 }
 
+static void connections_are_made_before_they_are_needed(void)
+{
+    krpc_server *server = serve_one("other", 0, echo, NULL);
+    krpc_client_options *to = options_to(krpc_server_address(server, 0));
+    CHECK(krpc_client_options_set_min_idle_connections(to, 2, NULL) == KRPC_OK);
+    CHECK(krpc_client_options_set_idle_timeout_ms(to, 1, NULL) == KRPC_OK);
+    krpc_client *client = krpc_client_build(to, NULL);
+    REFUSED("connections", krpc_client_warm_up(client, 0, 1, &error));
+    REFUSED("timeout_ms", krpc_client_warm_up(client, 1, 0, &error));
+    CHECK(krpc_client_warm_up(client, 2, BOUND_MS, NULL) == KRPC_OK);
+    CHECK(STAT(client, dialled) == 2 && STAT(client, idle) == 2 && STAT(client, busy) == 0);
+    poll(NULL, 0, 5); /* longer than the idle timeout */
+    CHECK_ECHO(client);
+    CHECK(STAT(client, dialled) == 2 && STAT(client, reused) == 1);
+    krpc_client_free(client);
+    krpc_server_free(server);
+
+    client = client_to(KRPC_STR("unix:/nonexistent/socket"));
+    FAILS(KRPC_STATUS_CONNECT_FAILED, "1 of 1 addresses could not be connected: unix:/nonexistent/socket: No such",
+          krpc_client_warm_up(client, 3, BOUND_MS, &error));
+    krpc_client_free(client);
+
+    to = options_to(KRPC_STR("127.0.0.1:1"));
+    CHECK(krpc_client_options_set_max_idle_connections(to, 1, NULL) == KRPC_OK);
+    CHECK(krpc_client_options_set_min_idle_connections(to, 2, NULL) == KRPC_OK);
+    NOT_MADE(KRPC_STATUS_INVALID_ARGUMENT, "min_idle", krpc_client_build(to, &error));
+}
+
 int main(void)
 {
     payloads_carry_checksums_if_asked();
     a_unix_socket_tells_who_calls();
     sockets_get_the_options_that_were_set();
     calls_wait_for_their_turn_at_a_connection();
+    connections_are_made_before_they_are_needed();
     return end_of_net_test();
 }

@@ -7,6 +7,7 @@ mod load;
 mod multiplexed;
 mod started;
 mod support;
+mod warm;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

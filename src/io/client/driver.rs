@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
+use std::time::Instant;
 
 use tokio::runtime::Handle;
 
@@ -14,12 +15,14 @@ use crate::base::log::Log;
 use crate::base::panic;
 use crate::base::{Error, Phase};
 use crate::io::addr::Address;
-use crate::io::client::line::{Exchange, Job, Line, Slot};
+use crate::io::client::line::{Exchange, Job, Line, Slot, Socket};
 use crate::io::client::mux::{MuxLine, MuxSlot};
 use crate::io::client::waiting;
+use crate::io::clock;
 use crate::io::runtime::Runtime;
 use crate::io::seats::Seats;
 use crate::io::sync::{Pool, PoolOptions, Stats};
+use crate::io::transport::Transport;
 use crate::op::operation::Cause;
 
 /// Addresses tried at most in one call while none can be reached (governance.md §5.4).
@@ -276,10 +279,25 @@ impl Shared {
                 Err(back) => job = back,
             }
         }
-        job.reused = false;
+        let now = clock::now();
+        let adopted = self.adopt(peer, now);
+        job.reused = adopted.is_some();
+        let socket = adopted.map_or_else(|| Socket::connecting(self, peer, now), Socket::Open);
         let slot = Slot::with(job);
         let id = self.line_starts(Arc::clone(&slot) as _);
-        shard.spawn(Line::new(Arc::clone(self), slot, peer, id));
+        shard.spawn(Line::new(Arc::clone(self), slot, peer, id, socket));
+    }
+
+    /// An idle connection of blocking calls, as a warm-up leaves them: better than a dial.
+    fn adopt(&self, peer: usize, now: Instant) -> Option<Transport> {
+        let (_, pool) = &self.peers[peer];
+        let socket = pool.give_away(now)?;
+        Transport::adopt(socket, pool.address()).ok()
+    }
+
+    /// Whether connections to a peer stay however long they are idle: there are few.
+    pub(super) fn keeps_idle(&self, peer: usize) -> bool {
+        self.idle.lock()[peer].len() <= self.options.min_idle
     }
 
     fn pop_idle(&self, peer: usize) -> Option<Arc<Slot>> {

@@ -206,13 +206,13 @@ impl From<Error> for Stop {
 }
 
 impl Line {
-    pub(super) fn new(shared: Arc<Shared>, slot: Arc<Slot>, peer: usize, id: u64) -> Line {
+    pub(super) fn new(shared: Arc<Shared>, slot: Arc<Slot>, peer: usize, id: u64, socket: Socket) -> Line {
         let now = clock::now();
         Line {
             proto: ClientConn::new(shared.options().limits),
             slot,
             peer,
-            socket: Socket::connecting(&shared, peer, now),
+            socket,
             input: BytesMut::new(),
             output: OutBuf::new(),
             timer: LazyTimer::default(),
@@ -394,8 +394,11 @@ impl Line {
             self.seat = None;
             self.idle_since = clock::now();
         }
-        if self.timer.wake_at(self.idle_since + self.shared.options().idle_timeout, cx) {
-            return Err(Stop::Quietly);
+        while self.timer.wake_at(self.idle_since + self.shared.options().idle_timeout, cx) {
+            if !self.shared.keeps_idle(self.peer) {
+                return Err(Stop::Quietly);
+            }
+            self.idle_since = clock::now();
         }
         Ok(())
     }

@@ -64,7 +64,8 @@ impl Conn {
         Err(explain(failure, timeout).with_peer(address))
     }
 
-    fn over(socket: Socket, limits: Limits) -> Conn {
+    /// A connection that was just made.
+    pub(super) fn over(socket: Socket, limits: Limits) -> Conn {
         Conn { socket, proto: ClientConn::new(limits), input: BytesMut::new(), output: OutBuf::new() }
     }
 
@@ -148,6 +149,11 @@ impl Conn {
         self.proto.is_reusable()
     }
 
+    /// The socket of an idle connection, for another kind of driver.
+    pub(super) fn into_socket(self) -> Socket {
+        self.socket
+    }
+
     /// Gives back buffers that one large call made grow.
     pub fn trim(&mut self) {
         if self.input.capacity() > KEPT_BUFFER_BYTES {
@@ -213,7 +219,7 @@ fn would_block(reason: &io::Error) -> bool {
     matches!(reason.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }
 
-fn socket_addresses(address: &Address) -> Result<Vec<SockAddr>> {
+pub(super) fn socket_addresses(address: &Address) -> Result<Vec<SockAddr>> {
     match address.unix_path() {
         Some(path) => {
             let target = SockAddr::unix(path).map_err(|e| Error::invalid_argument("address", e))?;
@@ -225,19 +231,29 @@ fn socket_addresses(address: &Address) -> Result<Vec<SockAddr>> {
 
 fn connect(target: &SockAddr, timeout: Duration, keepalive: &Keepalive) -> io::Result<Socket> {
     fault::check(Point::Connect)?;
-    let domain = target.domain();
-    let socket = Socket::new(domain, Type::STREAM.cloexec(), None)?;
-    inherited::note(&socket);
+    let socket = socket(target)?;
     socket.connect_timeout(target, timeout)?;
     socket.set_nonblocking(true)?;
-    if domain != Domain::UNIX {
-        socket.set_tcp_nodelay(true)?;
-        keepalive.apply(&socket)?;
-    }
+    prepare(&socket, keepalive)?;
     Ok(socket)
 }
 
-fn explain(failure: Option<io::Error>, timeout: Duration) -> Error {
+pub(super) fn socket(target: &SockAddr) -> io::Result<Socket> {
+    let socket = Socket::new(target.domain(), Type::STREAM.cloexec(), None)?;
+    inherited::note(&socket);
+    Ok(socket)
+}
+
+/// Sets the options of a connected socket.
+pub(super) fn prepare(socket: &Socket, keepalive: &Keepalive) -> io::Result<()> {
+    if socket.domain()? == Domain::UNIX {
+        return Ok(());
+    }
+    socket.set_tcp_nodelay(true)?;
+    keepalive.apply(socket)
+}
+
+pub(super) fn explain(failure: Option<io::Error>, timeout: Duration) -> Error {
     match failure {
         None => Error::new(Code::ResolveFailed, "the name has no address").at(Phase::Resolve),
         Some(reason) if reason.kind() == io::ErrorKind::TimedOut => {

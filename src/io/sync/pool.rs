@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use socket2::Socket;
+
 use crate::base::lock::Mutex;
 use crate::base::{Limits, Result};
 use crate::io::addr::Address;
@@ -22,6 +24,8 @@ pub struct PoolOptions {
     pub idle_timeout: Duration,
     /// Idle connections kept per address. Default 256.
     pub max_idle: usize,
+    /// Idle connections kept per address however long they are idle. Default 0.
+    pub min_idle: usize,
     /// Calls that may use connections to one address at once; more wait for one of them, in order. Idle
     /// connections of blocking calls and of others are kept apart. Without a meaning where connections are
     /// multiplexed. 0, the default: any number.
@@ -41,6 +45,7 @@ impl Default for PoolOptions {
             connect_timeout: Duration::from_secs(1),
             idle_timeout: Duration::from_secs(60),
             max_idle: 256,
+            min_idle: 0,
             max_connections: 0,
             multiplexed: 0,
             keepalive: Keepalive::DEFAULT,
@@ -174,15 +179,16 @@ impl Pool {
     pub fn take_idle(&self, now: Instant) -> Option<Lease<'_>> {
         loop {
             // The lock is not held while the system is asked.
-            let Idle { conn, since } = {
+            let (Idle { conn, since }, kept) = {
                 let mut state = self.state.lock();
+                let kept = state.idle.len() <= self.options.min_idle;
                 let idle = state.idle.pop_back()?;
                 state.busy += 1;
-                idle
+                (idle, kept)
             };
             let lease = Lease { conn, busy: Busy(self) };
             let age = now.saturating_duration_since(since);
-            if age < SURELY_ALIVE || (age < self.options.idle_timeout && lease.conn.is_alive()) {
+            if age < SURELY_ALIVE || ((kept || age < self.options.idle_timeout) && lease.conn.is_alive()) {
                 self.reused.fetch_add(1, Ordering::Relaxed);
                 return Some(lease);
             }
@@ -208,15 +214,36 @@ impl Pool {
             if state.idle.len() < self.options.max_idle {
                 state.idle.push_back(Idle { conn, since: now });
             }
-            match state.idle.front() {
-                Some(oldest) if now.saturating_duration_since(oldest.since) >= self.options.idle_timeout => {
-                    state.idle.pop_front()
-                }
-                _ => None,
-            }
+            let too_many = state.idle.len() > self.options.min_idle;
+            state.idle.pop_front_if(|oldest| {
+                too_many && now.saturating_duration_since(oldest.since) >= self.options.idle_timeout
+            })
         };
         // Closed here, outside the lock.
         drop(outdated);
+    }
+
+    /// Keeps a connection that was just made, if there is room.
+    pub(super) fn adopt(&self, conn: Conn, now: Instant) {
+        self.dialled.fetch_add(1, Ordering::Relaxed);
+        let mut state = self.state.lock();
+        if state.idle.len() < self.options.max_idle {
+            state.idle.push_back(Idle { conn, since: now });
+        }
+    }
+
+    /// Gives an idle connection away, to be driven otherwise.
+    pub fn give_away(&self, now: Instant) -> Option<Socket> {
+        let Lease { conn, busy: _busy } = self.take_idle(now)?;
+        Some(conn.into_socket())
+    }
+
+    pub(super) fn limits(&self) -> Limits {
+        self.options.limits
+    }
+
+    pub(super) fn keepalive(&self) -> &Keepalive {
+        &self.options.keepalive
     }
 
     /// Closes all idle connections.

@@ -173,6 +173,11 @@ impl Client {
             let text = "multiplexed connections need a TTHeader transport";
             return Err(Error::invalid_argument("transport", text));
         }
+        if options.pool.min_idle > options.pool.max_idle {
+            let text =
+                format_args!("{} is more than max_idle, {}", options.pool.min_idle, options.pool.max_idle);
+            return Err(Error::invalid_argument("min_idle", text));
+        }
         let cut_off = Bell::new().map_err(|e| Error::new(Code::OutOfResources, e.to_string()))?;
         let peers = options.addresses.iter().map(|address| Peer {
             name: address.to_string().into(),
@@ -270,6 +275,33 @@ impl Client {
             metainfo,
             body,
         }
+    }
+
+    /// Makes connections to each address, all at once, and leaves them idle for the first calls of either
+    /// kind. The error names the addresses that could not be given all of them within the time; what could be
+    /// made stays. Blocks.
+    pub fn warm_up(&self, connections: usize, timeout: Duration) -> Result<()> {
+        self.check_blocking()?;
+        let pool = &self.options.pool;
+        if pool.multiplexed > 0 {
+            return Err(Error::new(
+                Code::Unsupported,
+                "multiplexed connections are made by their first calls",
+            ));
+        }
+        let most = match pool.max_connections {
+            0 => pool.max_idle,
+            limit => pool.max_idle.min(limit),
+        };
+        if connections == 0 || connections > most {
+            let text = format_args!("{connections} is not within 1 and {most}, what is kept idle at most");
+            return Err(Error::invalid_argument("connections", text));
+        }
+        let failures = sync::warm_up(self.peers.iter().map(|peer| &*peer.pool), connections, timeout);
+        if self.closed.load(Ordering::Acquire) {
+            self.peers.iter().for_each(|peer| peer.pool.clear());
+        }
+        sync::summary(failures, self.peers.len())
     }
 
     /// Refuses new calls and closes idle connections. Calls under way end by themselves, or at once as
