@@ -21,7 +21,7 @@ use crate::io::clock;
 use crate::io::conn::{ConnTask, Mailbox, Order, Setup};
 use crate::io::inherited;
 use crate::io::keepalive::Keepalive;
-use crate::io::runtime::Runtime;
+use crate::io::runtime::{InTurn, Runtime};
 use crate::io::thread;
 use crate::io::transport::{Credentials, Transport};
 
@@ -103,7 +103,7 @@ impl Listener {
             Acceptor::register(socket, address).map_err(failed)?
         };
         let gate = Gate {
-            runtime: Arc::downgrade(runtime),
+            shards: runtime.in_turn(),
             setup: setup.clone(),
             connections: Arc::clone(&self.connections),
         };
@@ -230,8 +230,14 @@ impl Acceptor {
 }
 
 /// What an accepted connection passes on its way to a shard.
+///
+/// One socket accepts, and hands connections over in turn. A listening socket for each shard (SO_REUSEPORT)
+/// would save the hand-over, two `epoll_ctl` and a wake-up for each connection, which lives for minutes. But
+/// the system then chooses the shard by a hash, so that few connections lie unevenly for all their life; what
+/// waits in the queue of a socket that is closed is reset, which a graceful stop must not do; and unix
+/// sockets have no such thing.
 struct Gate {
-    runtime: std::sync::Weak<Runtime>,
+    shards: InTurn,
     setup: Setup,
     connections: Arc<Connections>,
 }
@@ -253,7 +259,6 @@ async fn accept_all(_ticket: Ticket, acceptor: Acceptor, gate: Gate) {
 
 impl Gate {
     fn admit(&self, transport: Transport, peer: Arc<str>) {
-        let Some(runtime) = self.runtime.upgrade() else { return };
         let credentials = match &transport {
             Transport::Unix(stream) => Credentials::of(stream),
             Transport::Tcp(_) => None,
@@ -264,15 +269,13 @@ impl Gate {
             return;
         };
         let setup = self.setup.clone();
-        match runtime.next_shard() {
-            0 => {
-                let task = ConnTask::new(transport, mailbox, setup);
-                runtime.shard(0).spawn(serve(task, ticket));
-            }
-            index => {
+        match self.shards.next() {
+            // This one.
+            (0, shard) => drop(shard.spawn(serve(ConnTask::new(transport, mailbox, setup), ticket))),
+            (_, shard) => {
                 let log = self.setup.log.clone();
                 let Ok(socket) = detach(transport) else { return };
-                runtime.shard(index).spawn(async move {
+                shard.spawn(async move {
                     match socket.attach() {
                         Ok(transport) => serve(ConnTask::new(transport, mailbox, setup), ticket).await,
                         Err(reason) => log.write(Level::Error, "server", format_args!("accept: {reason}")),

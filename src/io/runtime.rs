@@ -121,6 +121,13 @@ impl Runtime {
         &self.shards[index].handle
     }
 
+    /// The executors of all shards, in the order of a turn: whoever spreads work over them by a count of its own
+    /// is not thrown off by what others start.
+    pub(super) fn in_turn(&self) -> InTurn {
+        let handles = self.shards.iter().map(|shard| shard.handle.clone()).collect();
+        InTurn { handles, next: AtomicUsize::new(self.next_shard()) }
+    }
+
     /// Ends all threads and with them all connections, and waits for running handlers, so not on a
     /// thread of the core. Calling it again does nothing.
     pub fn shutdown(&self) -> Result<()> {
@@ -149,6 +156,21 @@ impl Runtime {
         }
         self.workers.close(patience);
         self.callbacks.close(patience);
+    }
+}
+
+/// Takes one shard after the other.
+#[derive(Debug)]
+pub(super) struct InTurn {
+    handles: Vec<Handle>,
+    next: AtomicUsize,
+}
+
+impl InTurn {
+    /// The next one, and its index.
+    pub(super) fn next(&self) -> (usize, &Handle) {
+        let index = self.next.fetch_add(1, Ordering::Relaxed) % self.handles.len();
+        (index, &self.handles[index])
     }
 }
 

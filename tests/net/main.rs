@@ -5,6 +5,7 @@ mod hostile;
 mod limited;
 mod load;
 mod multiplexed;
+mod shards;
 mod started;
 mod support;
 mod warm;

@@ -19,7 +19,7 @@ use crate::io::client::line::{Exchange, Job, Line, Slot, Socket};
 use crate::io::client::mux::{MuxLine, MuxSlot};
 use crate::io::client::waiting;
 use crate::io::clock;
-use crate::io::runtime::Runtime;
+use crate::io::runtime::{InTurn, Runtime};
 use crate::io::seats::Seats;
 use crate::io::sync::{Pool, PoolOptions, Stats};
 use crate::io::transport::Transport;
@@ -36,8 +36,8 @@ pub struct Driver {
     shared: Arc<Shared>,
 }
 
-/// What the driver's task and its connections share. They run on one shard, so its locks are free but
-/// for callers that submit.
+/// What the driver's task and its connections share. With one shard its locks are free but for callers that
+/// submit; with several, connections take a lock once a call, and keep it for a few instructions.
 pub(super) struct Shared {
     options: DriverOptions,
     /// With the connections of blocking calls to the same address.
@@ -50,6 +50,8 @@ pub(super) struct Shared {
     found_dead: AtomicU64,
     dropped: AtomicU64,
     lines: Mutex<Lines>,
+    /// Each connection runs on the next of the runtime's shards.
+    shards: InTurn,
     log: Log,
 }
 
@@ -92,7 +94,7 @@ struct Inbox {
 }
 
 impl Driver {
-    /// A driver on one of the runtime's shards.
+    /// A driver on one of the runtime's shards; its connections are spread over all.
     pub fn start(peers: Vec<(Arc<str>, Arc<Pool>)>, options: DriverOptions, runtime: &Runtime) -> Driver {
         let shared = Arc::new(Shared {
             options,
@@ -105,6 +107,7 @@ impl Driver {
             found_dead: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
             lines: Mutex::default(),
+            shards: runtime.in_turn(),
             log: runtime.log().clone(),
         });
         let shard = runtime.shard(runtime.next_shard()).clone();
@@ -269,7 +272,7 @@ impl Shared {
     }
 
     /// Hands a call that may use a connection to an idle one, or to one of its own.
-    pub(super) fn connect(self: &Arc<Shared>, mut job: Job, peer: usize, shard: &Handle) {
+    pub(super) fn connect(self: &Arc<Shared>, mut job: Job, peer: usize) {
         while let Some(slot) = self.pop_idle(peer) {
             match slot.hand_over(job) {
                 Ok(()) => {
@@ -280,7 +283,8 @@ impl Shared {
             }
         }
         let now = clock::now();
-        let adopted = self.adopt(peer, now);
+        let (_, shard) = self.shards.next();
+        let adopted = self.adopt(peer, now, shard);
         job.reused = adopted.is_some();
         let socket = adopted.map_or_else(|| Socket::connecting(self, peer, now), Socket::Open);
         let slot = Slot::with(job);
@@ -289,9 +293,10 @@ impl Shared {
     }
 
     /// An idle connection of blocking calls, as a warm-up leaves them: better than a dial.
-    fn adopt(&self, peer: usize, now: Instant) -> Option<Transport> {
+    fn adopt(&self, peer: usize, now: Instant, shard: &Handle) -> Option<Transport> {
         let (_, pool) = &self.peers[peer];
         let socket = pool.give_away(now)?;
+        let _inside = shard.enter();
         Transport::adopt(socket, pool.address()).ok()
     }
 
@@ -347,7 +352,7 @@ impl Dispatch {
             return self.share(job, peer, index);
         }
         match waiting::find_seat(&self.shared, &mut job, peer) {
-            Ok(None) => self.shared.connect(job, peer, &self.shard),
+            Ok(None) => self.shared.connect(job, peer),
             Ok(Some(queued)) => waiting::start(&self.shared, job, peer, queued, &self.shard),
             Err(error) => job.fail(Some(Arc::clone(self.shared.peer_name(peer))), error),
         }
@@ -368,7 +373,8 @@ impl Dispatch {
         let slot = MuxSlot::with(job);
         self.mux[peer][index] = Some(Arc::clone(&slot));
         let id = self.shared.line_starts(Arc::clone(&slot) as _);
-        self.shard.spawn(MuxLine::new(Arc::clone(&self.shared), slot, peer, id));
+        let (_, shard) = self.shared.shards.next();
+        shard.spawn(MuxLine::new(Arc::clone(&self.shared), slot, peer, id));
     }
 }
 

@@ -117,7 +117,7 @@ impl Future for Waiting {
             Poll::Ready(Err(error)) => self.fail(error),
             Poll::Ready(Ok(())) => {
                 if let Some(job) = self.job.take() {
-                    self.shared.connect(job, self.peer, &Handle::current());
+                    self.shared.connect(job, self.peer);
                     self.shared.close_lines_if_closed();
                 }
             }
