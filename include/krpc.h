@@ -3376,6 +3376,23 @@ krpc_status krpc_service_add_queued_method(krpc_service *service,
                                            krpc_error **error);
 
 /**
+ * Gives handlers worker threads of their own: however long they take, they keep no others from running. Without
+ * it all share the runtime's.
+ *
+ * `method`: one that was added already, or empty for all methods of the service that have no threads of their
+ * own, also those that are added later; inline and queued ones use none. UTF-8, borrowed for the call.
+ * `threads`: 1 to 1024, started when they are needed. `max_in_flight`: requests that are being handled or wait
+ * for a thread; more are answered "request over limit", 0: 1000. A later call replaces an earlier one.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_status krpc_service_set_workers(krpc_service *service,
+                                     krpc_str method,
+                                     size_t threads,
+                                     size_t max_in_flight,
+                                     krpc_error **error);
+
+/**
  * Frees a service that was not consumed, which calls the destroy functions of its methods. NULL is
  * fine.
  *

@@ -3,6 +3,9 @@
 /// Calls that may wait for a connection to one address, if their number is limited; more end as OVERLOAD.
 pub const MAX_WAITING_CALLS: usize = 10_000;
 
+/// Requests in flight of a service or method with worker threads of its own, unless its options say otherwise.
+pub const MAX_IN_FLIGHT_OF_OWN_WORKERS: usize = 1000;
+
 /// Limits on what is read from a peer. Checked before memory is reserved.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {

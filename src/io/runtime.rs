@@ -15,7 +15,7 @@ use crate::base::log::{self, Level, Log};
 use crate::base::{Code, Error, Result};
 use crate::io::thread::{self, Role};
 use crate::io::timer::{self, WhileWanted};
-use crate::io::workers::Workers;
+use crate::io::workers::{Job, Workers};
 use crate::op::turn;
 
 /// Host names resolved at once per shard.
@@ -48,6 +48,8 @@ pub struct Runtime {
     shards: Vec<Shard>,
     workers: Workers,
     callbacks: Arc<Workers>,
+    /// Pools that somebody has for himself; kept here so that their threads are waited for.
+    own: Mutex<Vec<Arc<Workers>>>,
     next: AtomicUsize,
     ended: AtomicBool,
     log: Log,
@@ -71,6 +73,7 @@ impl Runtime {
             shards,
             workers: Workers::new("krpc-work-", options.worker_threads, options.log.clone()),
             callbacks: Arc::new(Workers::new("krpc-work-c", options.worker_threads, options.log.clone())),
+            own: Mutex::default(),
             next: AtomicUsize::new(0),
             ended: AtomicBool::new(false),
             log: options.log.clone(),
@@ -98,6 +101,21 @@ impl Runtime {
     /// The threads that run completion callbacks, apart from handlers: one kind can't starve the other.
     pub fn callbacks(&self) -> &Arc<Workers> {
         &self.callbacks
+    }
+
+    /// A pool of threads for one purpose, apart from [`Runtime::workers`]. Its threads end some time after the
+    /// result is dropped, at the latest with the runtime.
+    pub fn own_workers(&self, threads: usize) -> OwnWorkers {
+        let workers = Arc::new(Workers::new("krpc-work-s", threads, self.log.clone()));
+        let mut own = self.own.lock();
+        own.retain(|workers| !workers.has_ended());
+        own.push(Arc::clone(&workers));
+        drop(own);
+        // Ended just now: it may have missed this one.
+        if self.has_ended() {
+            workers.retire();
+        }
+        OwnWorkers(workers)
     }
 
     /// Runs something on a shard after a time, if it is wanted until then. It must not block; if the runtime
@@ -154,8 +172,28 @@ impl Runtime {
                 let _ = thread.join();
             }
         }
+        let own: Vec<_> = self.own.lock().clone();
+        own.iter().for_each(|workers| workers.retire());
+        own.iter().for_each(|workers| workers.close(patience));
         self.workers.close(patience);
         self.callbacks.close(patience);
+    }
+}
+
+/// A pool of threads for one purpose. Dropping it lets running and queued jobs finish.
+#[derive(Debug)]
+pub struct OwnWorkers(Arc<Workers>);
+
+impl OwnWorkers {
+    /// As [`Workers::submit`].
+    pub fn submit(&self, job: Job) -> Result<(), Job> {
+        self.0.submit(job)
+    }
+}
+
+impl Drop for OwnWorkers {
+    fn drop(&mut self) {
+        self.0.retire();
     }
 }
 

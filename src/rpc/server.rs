@@ -1,6 +1,7 @@
 //! Serving: a [`Server`] with [`Service`]s, whose handlers answer [`Request`]s.
 
 mod acl;
+mod crew;
 mod dispatch;
 mod in_flight;
 mod queued;
@@ -21,6 +22,7 @@ use crate::rpc::server::router::Router;
 
 pub use crate::io::Credentials;
 pub use acl::{Acl, AclCheck, AclDecision, AclQuestion, InlineAnswer, Verdict};
+pub use crew::WorkerOptions;
 pub use queued::QueueHandler;
 pub use request::Request;
 pub use service::{Handler, MethodOptions, Service};
@@ -87,11 +89,13 @@ impl Server {
         if options.addresses.is_empty() {
             return Err(Error::invalid_argument("addresses", "the server has no address to listen on"));
         }
-        let router = Router::new(options.services, options.catch_all, options.require_service_name)?;
         let runtime = options.runtime.map_or_else(Runtime::shared, Ok)?;
         if runtime.has_ended() {
             return Err(Error::new(Code::Closed, "the runtime was shut down"));
         }
+        let mut services = options.services;
+        services.iter_mut().for_each(|service| service.start_workers(&runtime));
+        let router = Router::new(services, options.catch_all, options.require_service_name)?;
         let terms =
             dispatch::Terms { acl: options.acl, follow_caller_timeout: options.follow_caller_timeout };
         let dispatcher = Arc::new(Dispatcher::new(router, terms, options.max_in_flight, &runtime));

@@ -6,6 +6,7 @@ mod limited;
 mod load;
 mod multiplexed;
 mod shards;
+mod slow;
 mod started;
 mod support;
 mod warm;

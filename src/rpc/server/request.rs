@@ -39,13 +39,13 @@ pub struct Request {
     /// Why the arguments could not be read, if they could not.
     unreadable: Option<Error>,
     log: Log,
-    // Counted as in flight until the request is gone.
-    _permit: Permit,
+    // Counted as in flight until the request is gone: by the server, and by its method's own threads.
+    _permits: (Permit, Option<Permit>),
 }
 
 /// What a server gives a request that it takes.
 pub(super) struct Admission {
-    pub(super) permit: Permit,
+    pub(super) permits: (Permit, Option<Permit>),
     pub(super) log: Log,
 }
 
@@ -77,7 +77,7 @@ impl Request {
             credentials: responder.credentials(),
             responder: Some(responder),
             log: admission.log,
-            _permit: admission.permit,
+            _permits: admission.permits,
         }
     }
 
