@@ -1387,6 +1387,19 @@ krpc_status krpc_client_options_set_max_connections(krpc_client_options *options
                                                     krpc_error **error);
 
 /**
+ * Lets a blocking caller look for its reply for some microseconds before it sleeps. It saves a wake-up where
+ * replies come that fast and the peer has a CPU of its own, and costs CPU time. A connection on which it was
+ * in vain lets ever more calls pass before it is tried again.
+ *
+ * `microseconds`: 0 to 1000; 0, the default, sleeps at once.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_status krpc_client_options_set_spin_us(krpc_client_options *options,
+                                            uint32_t microseconds,
+                                            krpc_error **error);
+
+/**
  * Lets all calls to an address share some connections, whose answers come in any order (TTHeader only; the
  * peer must be a multiplexing server: of Kitex's, or of this library). Blocking calls then wait for a shard.
  *

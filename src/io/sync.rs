@@ -16,6 +16,7 @@ use crate::op::operation::{Cancel, Cause};
 
 mod conn;
 mod pool;
+mod spin;
 mod warm;
 
 pub use conn::{Conn, Interrupt, Sent};

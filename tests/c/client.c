@@ -31,6 +31,7 @@ static void options_check_what_they_get(void)
         REFUSED("timeout_ms", krpc_client_options_set_idle_timeout_ms(options, bad_times[i], &error));
     }
     REFUSED("timeout_ms", krpc_client_options_set_timeout_ms(options, -1, &error));
+    REFUSED("microseconds", krpc_client_options_set_spin_us(options, 1001, &error));
     REFUSED("count", krpc_client_options_set_tcp_keepalive(options, 1, 1, 0, &error));
     REFUSED("count", krpc_client_options_set_tcp_keepalive(options, 1, 1, 128, &error));
     REFUSED("bytes", krpc_client_options_set_max_frame_bytes(options, 0, &error));
@@ -59,6 +60,7 @@ static void null_is_refused_everywhere(void)
     REFUSED("options", krpc_client_options_set_max_frame_bytes(NULL, 1, &error));
     REFUSED("options", krpc_client_options_set_min_idle_connections(NULL, 1, &error));
     REFUSED("client", krpc_client_warm_up(NULL, 1, 1, &error));
+    REFUSED("options", krpc_client_options_set_spin_us(NULL, 1, &error));
     REFUSED("options", krpc_client_options_set_max_connections(NULL, 1, &error));
     REFUSED("options", krpc_client_options_set_checksum(NULL, true, &error));
     REFUSED("options", krpc_client_options_set_tcp_keepalive(NULL, 1, 1, 1, &error));

@@ -165,6 +165,32 @@ static void connections_are_made_before_they_are_needed(void)
     NOT_MADE(KRPC_STATUS_INVALID_ARGUMENT, "min_idle", krpc_client_build(to, &error));
 }
 
+/* ---- callers that spin ----------------------------------------------------------------------------------- */
+
+static void a_caller_that_spins_gets_the_same(void)
+{
+    gate g = GATE_INIT;
+    krpc_server *server = serve_one("wait", 0, echo_behind_gate, &g);
+    krpc_client_options *to = options_to(krpc_server_address(server, 0));
+    CHECK(krpc_client_options_set_spin_us(to, 1000, NULL) == KRPC_OK);
+    krpc_client *client = krpc_client_build(to, NULL);
+    for (int i = 0; i < 50; i++)
+        CHECK_ECHO(client);
+    /* Time, and a close that cuts off, end such a call as any other. */
+    CALL_STATUS(client, "Test/none", KRPC_STATUS_UNKNOWN_METHOD, "none");
+    krpc_reply *reply = call(client, "Test/wait", "x", 20);
+    CHECK(krpc_reply_status(reply) == KRPC_STATUS_TIMEOUT);
+    krpc_reply_free(reply);
+    caller waiting;
+    caller_start(&waiting, client, "Test/wait", "x");
+    gate_await(&g, 2, 0);
+    CHECK(krpc_client_close(client, true) == KRPC_OK);
+    CHECK(caller_end(&waiting) == KRPC_STATUS_CLOSED);
+    gate_open(&g);
+    krpc_client_free(client);
+    krpc_server_free(server);
+}
+
 int main(void)
 {
     payloads_carry_checksums_if_asked();
@@ -172,5 +198,6 @@ int main(void)
     sockets_get_the_options_that_were_set();
     calls_wait_for_their_turn_at_a_connection();
     connections_are_made_before_they_are_needed();
+    a_caller_that_spins_gets_the_same();
     return end_of_net_test();
 }

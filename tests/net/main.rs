@@ -40,6 +40,22 @@ fn every_transport_over_every_kind_of_socket() {
 }
 
 #[test]
+fn callers_that_spin_get_the_same() {
+    let server = echo_server("127.0.0.1:0", true);
+    for transport in TRANSPORTS {
+        let mut options = client_options(&server, transport);
+        options.pool.spin = Duration::from_millis(1);
+        let client = krpc::rpc::call::Client::new(options).unwrap();
+        for size in [0, 10, 5000, 3 << 20].into_iter().cycle().take(40) {
+            let sent = body(&vec![b'x'; size]);
+            let reply = client.call(&echo(), &sent, &CallOptions::default());
+            assert_eq!(reply.error(), None, "{transport:?} {size}");
+            assert!(reply.message() == Some(&sent));
+        }
+    }
+}
+
+#[test]
 fn large_messages_go_both_ways() {
     let server = echo_server("127.0.0.1:0", false);
     for transport in TRANSPORTS {

@@ -8,12 +8,13 @@ use bytes::{Bytes, BytesMut};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::base::fault::{self, Point};
-use crate::base::{Code, Error, Limits, Phase, Result};
+use crate::base::{Code, Error, Phase, Result};
 use crate::io::addr::Address;
 use crate::io::clock;
 use crate::io::inherited;
 use crate::io::keepalive::Keepalive;
 use crate::io::sync::PoolOptions;
+use crate::io::sync::spin::Spin;
 use crate::io::sys::{self, Bell, Interest, Ready};
 use crate::io::transport::connect_error;
 use crate::op::operation::Cause;
@@ -48,6 +49,7 @@ pub struct Conn {
     proto: ClientConn,
     input: BytesMut,
     output: OutBuf,
+    spin: Spin,
 }
 
 impl Conn {
@@ -57,7 +59,7 @@ impl Conn {
         let mut failure = None;
         for target in &targets {
             match connect(target, timeout, &options.keepalive) {
-                Ok(socket) => return Ok(Conn::over(socket, options.limits)),
+                Ok(socket) => return Ok(Conn::over(socket, options)),
                 Err(reason) => failure = Some(reason),
             }
         }
@@ -65,8 +67,14 @@ impl Conn {
     }
 
     /// A connection that was just made.
-    pub(super) fn over(socket: Socket, limits: Limits) -> Conn {
-        Conn { socket, proto: ClientConn::new(limits), input: BytesMut::new(), output: OutBuf::new() }
+    pub(super) fn over(socket: Socket, options: &PoolOptions) -> Conn {
+        Conn {
+            socket,
+            proto: ClientConn::new(options.limits),
+            input: BytesMut::new(),
+            output: OutBuf::new(),
+            spin: Spin::new(options.spin),
+        }
     }
 
     /// Sends a request. On an error, [`Sent::Nothing`] says that the peer can't have seen it whole, so
@@ -109,17 +117,41 @@ impl Conn {
 
     /// Waits for the reply, until the deadline or the bell.
     pub fn receive(&mut self, interrupt: &Interrupt<'_>) -> Result<Response> {
-        loop {
-            self.wait(Interest::Read, interrupt)?;
-            match self.read_once() {
-                Ok(0) => return Err(self.proto.lost(&self.input, None)),
-                Ok(_) => {}
-                Err(reason) if would_block(&reason) => continue,
-                Err(reason) => return Err(self.proto.lost(&self.input, Some(&reason))),
-            }
-            if let Some(response) = self.proto.receive(&mut self.input)? {
+        if let Some(time) = self.spin.time() {
+            let response = self.receive_spinning(time)?;
+            self.spin.learn(response.is_some());
+            if let Some(response) = response {
                 return Ok(response);
             }
+        }
+        loop {
+            self.wait(Interest::Read, interrupt)?;
+            if let Some(response) = self.receive_some()?.flatten() {
+                return Ok(response);
+            }
+        }
+    }
+
+    /// Looks for the reply for a time. Bells have to wait: it is shorter than falling asleep takes.
+    fn receive_spinning(&mut self, time: Duration) -> Result<Option<Response>> {
+        let until = clock::now() + time;
+        loop {
+            match self.receive_some()? {
+                Some(Some(response)) => return Ok(Some(response)),
+                Some(None) => {}
+                None if clock::now() >= until => return Ok(None),
+                None => std::hint::spin_loop(),
+            }
+        }
+    }
+
+    /// Reads what is there, and the reply once it is whole. The outer `None`: nothing is there.
+    fn receive_some(&mut self) -> Result<Option<Option<Response>>> {
+        match self.read_once() {
+            Ok(0) => Err(self.proto.lost(&self.input, None)),
+            Ok(_) => self.proto.receive(&mut self.input).map(Some),
+            Err(reason) if would_block(&reason) => Ok(None),
+            Err(reason) => Err(self.proto.lost(&self.input, Some(&reason))),
         }
     }
 

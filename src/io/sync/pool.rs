@@ -35,6 +35,9 @@ pub struct PoolOptions {
     pub multiplexed: usize,
     /// When a peer that has vanished is given up.
     pub keepalive: Keepalive,
+    /// For how long a blocking caller looks for its reply before it sleeps, where that has paid off. At most
+    /// 1 ms. Default 0: it sleeps at once.
+    pub spin: Duration,
     /// Limits on replies.
     pub limits: Limits,
 }
@@ -49,6 +52,7 @@ impl Default for PoolOptions {
             max_connections: 0,
             multiplexed: 0,
             keepalive: Keepalive::DEFAULT,
+            spin: Duration::ZERO,
             limits: Limits::DEFAULT,
         }
     }
@@ -238,12 +242,8 @@ impl Pool {
         Some(conn.into_socket())
     }
 
-    pub(super) fn limits(&self) -> Limits {
-        self.options.limits
-    }
-
-    pub(super) fn keepalive(&self) -> &Keepalive {
-        &self.options.keepalive
+    pub(super) fn options(&self) -> &PoolOptions {
+        &self.options
     }
 
     /// Closes all idle connections.

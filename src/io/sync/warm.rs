@@ -99,7 +99,7 @@ impl WarmUp<'_> {
     fn end(&mut self, dial: Dial) {
         let Some(to) = self.targets.get(dial.target) else { return };
         match outcome(&dial.socket, to.pool) {
-            Ok(()) => to.pool.adopt(Conn::over(dial.socket, to.pool.limits()), clock::now()),
+            Ok(()) => to.pool.adopt(Conn::over(dial.socket, to.pool.options()), clock::now()),
             Err(reason) => self.dial(dial.target, dial.next, Some(reason)),
         }
     }
@@ -118,7 +118,7 @@ fn begin(address: &SockAddr) -> io::Result<Socket> {
 fn outcome(socket: &Socket, pool: &Pool) -> io::Result<()> {
     match socket.take_error()? {
         Some(reason) => Err(reason),
-        None => conn::prepare(socket, pool.keepalive()),
+        None => conn::prepare(socket, &pool.options().keepalive),
     }
 }
 
