@@ -144,6 +144,8 @@ enum krpc_status
     KRPC_STATUS_ENCODE_FAILED = 407,
     /** A frame breaks the rules of its stream. */
     KRPC_STATUS_STREAM_PROTOCOL = 408,
+    /** A payload does not match its checksum. */
+    KRPC_STATUS_CHECKSUM_MISMATCH = 409,
     /** The call did not end within its timeout. */
     KRPC_STATUS_TIMEOUT = 501,
     /** The call was cancelled. */
@@ -888,6 +890,14 @@ typedef struct krpc_client_stats {
     uint64_t found_dead;
     /** Connections idle now. */
     uint64_t idle;
+    /** Connections in use now, or being made; multiplexed ones always. */
+    uint64_t busy;
+    /** Calls that had to wait for a connection (`krpc_client_options_set_max_connections`). */
+    uint64_t waited;
+    /** Calls that ended as OVERLOAD because they found no connection in time. */
+    uint64_t refused;
+    /** Replies on multiplexed connections that came after their calls had ended. */
+    uint64_t dropped_replies;
 } krpc_client_stats;
 
 /**
@@ -1105,6 +1115,24 @@ typedef struct krpc_facts {
     uint32_t reused_connection;
 } krpc_facts;
 
+/**
+ * Who made a caller's connection through a unix socket. Sized struct: start from
+ * `KRPC_PEER_CREDENTIALS_INIT`.
+ */
+typedef struct krpc_peer_credentials {
+    /** `sizeof(krpc_peer_credentials)` as the caller was compiled. */
+    size_t struct_size;
+    /**
+     * The process that connected, as this process's namespace sees it; 0 if it does not. By the time of the
+     * request it may have ended, and its number may be another's: trust the user, log the process.
+     */
+    int32_t pid;
+    /** Its effective user id when it connected. */
+    uint32_t uid;
+    /** Its effective group id when it connected. */
+    uint32_t gid;
+} krpc_peer_credentials;
+
 /** How a runtime is made. Sized struct: start from `KRPC_RUNTIME_OPTIONS_INIT`. */
 typedef struct krpc_runtime_options {
     /** `sizeof(krpc_runtime_options)` as the caller was compiled. */
@@ -1213,6 +1241,23 @@ krpc_status krpc_client_call_by_name(const krpc_client *client,
                                      const krpc_message *request,
                                      const krpc_call_options *options,
                                      krpc_reply **reply);
+
+/**
+ * Makes connections to each address, all at once, and leaves them idle for the first calls, blocking or
+ * started.
+ *
+ * `connections_per_address`: at least 1, and no more than are kept idle. `timeout_ms`: for all together, at
+ * least 1. The error names each address that could not be given all of its connections, and why; its status
+ * is that of the first. What could be made stays.
+ *
+ * Thread: any thread that may block; WOULD_DEADLOCK on an I/O thread (inline handlers).
+ * Errors: INVALID_ARGUMENT, CLOSED; UNSUPPORTED with multiplexed connections; RESOLVE_FAILED,
+ * CONNECT_FAILED, CONNECT_TIMEOUT, OUT_OF_RESOURCES. Since: 0.1.
+ */
+krpc_status krpc_client_warm_up(const krpc_client *client,
+                                size_t connections_per_address,
+                                int64_t timeout_ms,
+                                krpc_error **error);
 
 /**
  * Refuses new calls (CLOSED) and closes idle connections. Calls under way end by themselves or, if
@@ -1325,6 +1370,44 @@ krpc_status krpc_client_options_set_max_idle_connections(krpc_client_options *op
                                                          krpc_error **error);
 
 /**
+ * Sets how many idle connections per address are kept however long they are idle: `krpc_client_warm_up` or
+ * calls make them. Default 0. A server that ends idle connections ends these as well.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT; also from `krpc_client_build` if it is more than are kept
+ * idle at most. Since: 0.1.
+ */
+krpc_status krpc_client_options_set_min_idle_connections(krpc_client_options *options,
+                                                         size_t count,
+                                                         krpc_error **error);
+
+/**
+ * Limits how many calls may use connections to one address at once, blocking and started ones together. A
+ * call above that waits for its turn, within its timeout, and then ends as OVERLOAD; the next free
+ * connection goes to the call that has waited longest. Without a meaning for multiplexed connections.
+ *
+ * `count`: 0, the default, is no limit. Idle connections of blocking calls and of started ones are kept
+ * apart: a client that makes both may have some idle beyond the limit.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_status krpc_client_options_set_max_connections(krpc_client_options *options,
+                                                    size_t count,
+                                                    krpc_error **error);
+
+/**
+ * Lets a blocking caller look for its reply for some microseconds before it sleeps. It saves a wake-up where
+ * replies come that fast and the peer has a CPU of its own, and costs CPU time. A connection on which it was
+ * in vain lets ever more calls pass before it is tried again.
+ *
+ * `microseconds`: 0 to 1000; 0, the default, sleeps at once.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_status krpc_client_options_set_spin_us(krpc_client_options *options,
+                                            uint32_t microseconds,
+                                            krpc_error **error);
+
+/**
  * Lets all calls to an address share some connections, whose answers come in any order (TTHeader only; the
  * peer must be a multiplexing server: of Kitex's, or of this library). Blocking calls then wait for a shard.
  *
@@ -1346,6 +1429,44 @@ krpc_status krpc_client_options_set_multiplexed(krpc_client_options *options,
 krpc_status krpc_client_options_set_max_frame_bytes(krpc_client_options *options,
                                                     size_t bytes,
                                                     krpc_error **error);
+
+/**
+ * Chooses whether requests are sent with a CRC-32C of their payload, and replies that bring one are checked
+ * against it before they are read (TTHeader only; Kitex's `WithCodec` with `CRC32Check`). A reply that does
+ * not match ends its call as CHECKSUM_MISMATCH. Default false: the peer's checksums are ignored.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_status krpc_client_options_set_checksum(krpc_client_options *options,
+                                             bool checksum,
+                                             krpc_error **error);
+
+/**
+ * Sets when a peer that has vanished without a word is looked for: its host died, or a device between lost
+ * the connection. TCP only. Default: 30,000, 10,000 and 3.
+ *
+ * `time_ms`: silence before the first probe, at least 1; rounded up to seconds; `KRPC_FOREVER`: no probes.
+ * `interval_ms`: between probes, at least 1; rounded up to seconds. `count`: probes without an answer, 1 to
+ * 127; counts only without a user timeout (`krpc_client_options_set_tcp_user_timeout_ms`).
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_status krpc_client_options_set_tcp_keepalive(krpc_client_options *options,
+                                                  int64_t time_ms,
+                                                  int64_t interval_ms,
+                                                  uint32_t count,
+                                                  krpc_error **error);
+
+/**
+ * Sets for how long bytes may stay unacknowledged, or find no room at the peer, before the connection counts
+ * as lost, in milliseconds, at least 1. `KRPC_FOREVER`: the system's, about 15 minutes. TCP only. Default
+ * 60,000. Keep it above the time and the interval of the probes, or one lost probe ends the connection.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_status krpc_client_options_set_tcp_user_timeout_ms(krpc_client_options *options,
+                                                        int64_t timeout_ms,
+                                                        krpc_error **error);
 
 /**
  * Chooses the runtime for calls started by `krpc_client_start`, kept alive by the client. Default: the
@@ -2683,6 +2804,18 @@ krpc_str krpc_request_caller(const krpc_request *request);
 krpc_str krpc_request_peer(const krpc_request *request);
 
 /**
+ * Reads which process and user made the caller's connection, as the system says.
+ *
+ * `credentials`: its `struct_size` must be set; the fields that it has room for are filled in.
+ *
+ * Thread: any thread. Errors: INVALID_ARGUMENT; UNSUPPORTED unless the caller came through a unix socket.
+ * Since: 0.1.
+ */
+krpc_status krpc_request_peer_credentials(const krpc_request *request,
+                                          krpc_peer_credentials *credentials,
+                                          krpc_error **error);
+
+/**
  * Whether the caller waits for no answer. Answers to such a request are accepted and dropped.
  *
  * Thread: any thread. Errors: none. Since: 0.1.
@@ -3102,6 +3235,45 @@ krpc_status krpc_server_options_set_allow_old_style(krpc_server_options *options
                                                     krpc_error **error);
 
 /**
+ * Chooses whether replies are sent with a CRC-32C of their payload, and requests that bring one are checked
+ * against it before they are read (TTHeader only; Kitex's `WithCodec` with `CRC32Check`). A request that does
+ * not match is not answered: its connection ends or, if that is multiplexed, its caller waits in vain.
+ * Default false: the callers' checksums are ignored.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_status krpc_server_options_set_checksum(krpc_server_options *options,
+                                             bool checksum,
+                                             krpc_error **error);
+
+/**
+ * Sets when a peer that has vanished without a word is looked for: its host died, or a device between lost
+ * the connection. TCP only. Default: 30,000, 10,000 and 3.
+ *
+ * `time_ms`: silence before the first probe, at least 1; rounded up to seconds; `KRPC_FOREVER`: no probes.
+ * `interval_ms`: between probes, at least 1; rounded up to seconds. `count`: probes without an answer, 1 to
+ * 127; counts only without a user timeout (`krpc_server_options_set_tcp_user_timeout_ms`).
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_status krpc_server_options_set_tcp_keepalive(krpc_server_options *options,
+                                                  int64_t time_ms,
+                                                  int64_t interval_ms,
+                                                  uint32_t count,
+                                                  krpc_error **error);
+
+/**
+ * Sets for how long bytes may stay unacknowledged, or find no room at the peer, before the connection counts
+ * as lost, in milliseconds, at least 1. `KRPC_FOREVER`: the system's, about 15 minutes. TCP only. Default
+ * 60,000. Keep it above the time and the interval of the probes, or one lost probe ends the connection.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_status krpc_server_options_set_tcp_user_timeout_ms(krpc_server_options *options,
+                                                        int64_t timeout_ms,
+                                                        krpc_error **error);
+
+/**
  * Sets for how long a started request may arrive, in milliseconds, at least 1. Default 5000.
  *
  * Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
@@ -3223,6 +3395,23 @@ krpc_status krpc_service_add_queued_method(krpc_service *service,
                                            const krpc_queue *queue,
                                            uint64_t tag,
                                            krpc_error **error);
+
+/**
+ * Gives handlers worker threads of their own: however long they take, they keep no others from running. Without
+ * it all share the runtime's.
+ *
+ * `method`: one that was added already, or empty for all methods of the service that have no threads of their
+ * own, also those that are added later; inline and queued ones use none. UTF-8, borrowed for the call.
+ * `threads`: 1 to 1024, started when they are needed. `max_in_flight`: requests that are being handled or wait
+ * for a thread; more are answered "request over limit", 0: 1000. A later call replaces an earlier one.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_status krpc_service_set_workers(krpc_service *service,
+                                     krpc_str method,
+                                     size_t threads,
+                                     size_t max_in_flight,
+                                     krpc_error **error);
 
 /**
  * Frees a service that was not consumed, which calls the destroy functions of its methods. NULL is
@@ -3671,7 +3860,7 @@ static inline krpc_bytes krpc_view(const void *ptr, size_t len)
 #define KRPC_CALL_OPTIONS_INIT {sizeof(krpc_call_options), 0, NULL, NULL}
 
 /** Initialiser of a `krpc_client_stats`: its size, and the default in every field. */
-#define KRPC_CLIENT_STATS_INIT {sizeof(krpc_client_stats), 0, 0, 0, 0}
+#define KRPC_CLIENT_STATS_INIT {sizeof(krpc_client_stats), 0, 0, 0, 0, 0, 0, 0, 0}
 
 /** Initialiser of a `krpc_completion`: its size, and the default in every field. */
 #define KRPC_COMPLETION_INIT {sizeof(krpc_completion), NULL, NULL, NULL, NULL, 0, 0, 0}
@@ -3687,6 +3876,9 @@ static inline krpc_bytes krpc_view(const void *ptr, size_t len)
 
 /** Initialiser of a `krpc_facts`: its size, and the default in every field. */
 #define KRPC_FACTS_INIT {sizeof(krpc_facts), 0, 0, 0, 0, 0}
+
+/** Initialiser of a `krpc_peer_credentials`: its size, and the default in every field. */
+#define KRPC_PEER_CREDENTIALS_INIT {sizeof(krpc_peer_credentials), 0, 0, 0}
 
 /** Initialiser of a `krpc_runtime_options`: its size, and the default in every field. */
 #define KRPC_RUNTIME_OPTIONS_INIT {sizeof(krpc_runtime_options), 0, 0}

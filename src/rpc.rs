@@ -9,5 +9,5 @@ pub mod server;
 pub use crate::io::clock;
 pub use crate::io::runtime::{Runtime, RuntimeOptions};
 pub use crate::io::thread::may_block;
-pub use crate::io::{Address, Bell, close_inherited_sockets};
+pub use crate::io::{Address, Bell, Keepalive, close_inherited_sockets};
 pub use context::{Context, ContextOptions};

@@ -20,6 +20,7 @@
 
 mod be;
 pub mod biz;
+pub mod checksum;
 pub mod detect;
 pub mod frame;
 pub mod keys;

@@ -113,6 +113,7 @@ impl Recording {
             from_service: "",
             timeout: None,
             deadline: None,
+            checksum: false,
             metainfo: &metainfo,
             body: &Message::new(request.layout.payload.encoding(), request.body.clone()),
         };

@@ -100,6 +100,8 @@ error_table! {
     EncodeFailed = 407, "ENCODE_FAILED", retryable: false;
     /// A frame breaks the rules of its stream.
     StreamProtocol = 408, "STREAM_PROTOCOL", retryable: false;
+    /// A payload does not match its checksum.
+    ChecksumMismatch = 409, "CHECKSUM_MISMATCH", retryable: false;
     /// The call did not end within its timeout.
     Timeout = 501, "TIMEOUT", retryable: false;
     /// The call was cancelled.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::{Error, Message, Metainfo, Result};
-use crate::capi::client_options::{call_timeout, krpc_client_options};
+use crate::capi::client_options::{call_timeout, duration, krpc_client_options};
 use crate::capi::context::{Framed, krpc_context};
 use crate::capi::error::krpc_error;
 use crate::capi::guard::{guard, guard_new, guard_or, put};
@@ -129,6 +129,30 @@ pub unsafe extern "C" fn krpc_client_call_by_name(
     })
 }
 
+/// Makes connections to each address, all at once, and leaves them idle for the first calls, blocking or
+/// started.
+///
+/// `connections_per_address`: at least 1, and no more than are kept idle. `timeout_ms`: for all together, at
+/// least 1. The error names each address that could not be given all of its connections, and why; its status
+/// is that of the first. What could be made stays.
+///
+/// Thread: any thread that may block; WOULD_DEADLOCK on an I/O thread (inline handlers).
+/// Errors: INVALID_ARGUMENT, CLOSED; UNSUPPORTED with multiplexed connections; RESOLVE_FAILED,
+/// CONNECT_FAILED, CONNECT_TIMEOUT, OUT_OF_RESOURCES. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_client_warm_up(
+    client: *const krpc_client,
+    connections_per_address: usize,
+    timeout_ms: i64,
+    error: *mut *mut krpc_error,
+) -> krpc_status {
+    guard(error, || {
+        // SAFETY: the host vouches for the handle; the clone keeps the client for the whole call.
+        let client = Arc::clone(unsafe { handle::get(client, "client")? });
+        client.warm_up(connections_per_address, duration(timeout_ms, "timeout_ms")?)
+    })
+}
+
 /// Refuses new calls (CLOSED) and closes idle connections. Calls under way end by themselves or, if
 /// `cut_off`, at once as CLOSED. Calling it again does nothing more.
 ///
@@ -157,6 +181,14 @@ pub struct krpc_client_stats {
     pub found_dead: u64,
     /// Connections idle now.
     pub idle: u64,
+    /// Connections in use now, or being made; multiplexed ones always.
+    pub busy: u64,
+    /// Calls that had to wait for a connection (`krpc_client_options_set_max_connections`).
+    pub waited: u64,
+    /// Calls that ended as OVERLOAD because they found no connection in time.
+    pub refused: u64,
+    /// Replies on multiplexed connections that came after their calls had ended.
+    pub dropped_replies: u64,
 }
 
 // SAFETY: repr(C), `struct_size` first, integers only.
@@ -181,6 +213,10 @@ pub unsafe extern "C" fn krpc_client_read_stats(
             reused: pool.reused,
             found_dead: pool.found_dead,
             idle: pool.idle,
+            busy: pool.busy,
+            waited: pool.waited,
+            refused: pool.refused,
+            dropped_replies: pool.dropped,
         };
         // SAFETY: the host vouches for a struct of the size that it says.
         unsafe { write_sized(stats, "stats", filled) }

@@ -11,8 +11,8 @@ use crate::capi::runtime::krpc_runtime;
 use crate::capi::status::krpc_status;
 use crate::capi::types::{KRPC_FOREVER, krpc_str};
 use crate::observe::handles::Kind;
-use crate::rpc::Address;
 use crate::rpc::call::{ClientOptions, Transport};
+use crate::rpc::{Address, Keepalive};
 
 /// Builder of a client. Consumed by `krpc_client_build`, also on failure; else free it with
 /// `krpc_client_options_free`.
@@ -57,6 +57,9 @@ pub unsafe extern "C" fn krpc_client_options_new(
         Ok(handle::give(ClientOptions::new(destination)))
     })
 }
+
+/// Longest that a caller may spin, in microseconds.
+const MAX_SPIN_US: u32 = 1000;
 
 /// Multiplexed connections to one address at most.
 const MAX_MULTIPLEXED: usize = 256;
@@ -179,6 +182,68 @@ pub unsafe extern "C" fn krpc_client_options_set_max_idle_connections(
     })
 }
 
+/// Sets how many idle connections per address are kept however long they are idle: `krpc_client_warm_up` or
+/// calls make them. Default 0. A server that ends idle connections ends these as well.
+///
+/// Thread: one at a time. Errors: INVALID_ARGUMENT; also from `krpc_client_build` if it is more than are kept
+/// idle at most. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_client_options_set_min_idle_connections(
+    options: *mut krpc_client_options,
+    count: usize,
+    error: *mut *mut krpc_error,
+) -> krpc_status {
+    change(options, error, |options| {
+        options.pool.min_idle = count;
+        Ok(())
+    })
+}
+
+/// Limits how many calls may use connections to one address at once, blocking and started ones together. A
+/// call above that waits for its turn, within its timeout, and then ends as OVERLOAD; the next free
+/// connection goes to the call that has waited longest. Without a meaning for multiplexed connections.
+///
+/// `count`: 0, the default, is no limit. Idle connections of blocking calls and of started ones are kept
+/// apart: a client that makes both may have some idle beyond the limit.
+///
+/// Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_client_options_set_max_connections(
+    options: *mut krpc_client_options,
+    count: usize,
+    error: *mut *mut krpc_error,
+) -> krpc_status {
+    change(options, error, |options| {
+        options.pool.max_connections = count;
+        Ok(())
+    })
+}
+
+/// Lets a blocking caller look for its reply for some microseconds before it sleeps. It saves a wake-up where
+/// replies come that fast and the peer has a CPU of its own, and costs CPU time. A connection on which it was
+/// in vain lets ever more calls pass before it is tried again.
+///
+/// `microseconds`: 0 to 1000; 0, the default, sleeps at once.
+///
+/// Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_client_options_set_spin_us(
+    options: *mut krpc_client_options,
+    microseconds: u32,
+    error: *mut *mut krpc_error,
+) -> krpc_status {
+    change(options, error, |options| match microseconds {
+        0..=MAX_SPIN_US => {
+            options.pool.spin = Duration::from_micros(microseconds.into());
+            Ok(())
+        }
+        _ => Err(Error::invalid_argument(
+            "microseconds",
+            format_args!("{microseconds} is more than {MAX_SPIN_US}"),
+        )),
+    })
+}
+
 /// Lets all calls to an address share some connections, whose answers come in any order (TTHeader only; the
 /// peer must be a multiplexing server: of Kitex's, or of this library). Blocking calls then wait for a shard.
 ///
@@ -216,6 +281,59 @@ pub unsafe extern "C" fn krpc_client_options_set_max_frame_bytes(
 ) -> krpc_status {
     change(options, error, |options| {
         options.pool.limits.frame_bytes = frame_bytes(bytes)?;
+        Ok(())
+    })
+}
+
+/// Chooses whether requests are sent with a CRC-32C of their payload, and replies that bring one are checked
+/// against it before they are read (TTHeader only; Kitex's `WithCodec` with `CRC32Check`). A reply that does
+/// not match ends its call as CHECKSUM_MISMATCH. Default false: the peer's checksums are ignored.
+///
+/// Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_client_options_set_checksum(
+    options: *mut krpc_client_options,
+    checksum: bool,
+    error: *mut *mut krpc_error,
+) -> krpc_status {
+    change(options, error, |options| {
+        options.pool.limits.checksum = checksum;
+        Ok(())
+    })
+}
+
+/// Sets when a peer that has vanished without a word is looked for: its host died, or a device between lost
+/// the connection. TCP only. Default: 30,000, 10,000 and 3.
+///
+/// `time_ms`: silence before the first probe, at least 1; rounded up to seconds; `KRPC_FOREVER`: no probes.
+/// `interval_ms`: between probes, at least 1; rounded up to seconds. `count`: probes without an answer, 1 to
+/// 127; counts only without a user timeout (`krpc_client_options_set_tcp_user_timeout_ms`).
+///
+/// Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_client_options_set_tcp_keepalive(
+    options: *mut krpc_client_options,
+    time_ms: i64,
+    interval_ms: i64,
+    count: u32,
+    error: *mut *mut krpc_error,
+) -> krpc_status {
+    change(options, error, |options| set_keepalive(&mut options.pool.keepalive, time_ms, interval_ms, count))
+}
+
+/// Sets for how long bytes may stay unacknowledged, or find no room at the peer, before the connection counts
+/// as lost, in milliseconds, at least 1. `KRPC_FOREVER`: the system's, about 15 minutes. TCP only. Default
+/// 60,000. Keep it above the time and the interval of the probes, or one lost probe ends the connection.
+///
+/// Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_client_options_set_tcp_user_timeout_ms(
+    options: *mut krpc_client_options,
+    timeout_ms: i64,
+    error: *mut *mut krpc_error,
+) -> krpc_status {
+    change(options, error, |options| {
+        options.pool.keepalive.user_timeout = unless_forever(timeout_ms, "timeout_ms")?;
         Ok(())
     })
 }
@@ -286,6 +404,29 @@ pub(super) fn duration(milliseconds: i64, parameter: &str) -> Result<Duration> {
         Ok(milliseconds) if milliseconds > 0 => Ok(Duration::from_millis(milliseconds)),
         _ => Err(Error::invalid_argument(parameter, format_args!("{milliseconds} ms is not positive"))),
     }
+}
+
+/// A time that must be positive; `KRPC_FOREVER` is none.
+pub(super) fn unless_forever(milliseconds: i64, parameter: &str) -> Result<Option<Duration>> {
+    match milliseconds {
+        KRPC_FOREVER => Ok(None),
+        _ => duration(milliseconds, parameter).map(Some),
+    }
+}
+
+pub(super) fn set_keepalive(
+    keepalive: &mut Keepalive,
+    time_ms: i64,
+    interval_ms: i64,
+    count: u32,
+) -> Result<()> {
+    let time = unless_forever(time_ms, "time_ms")?;
+    let interval = duration(interval_ms, "interval_ms")?;
+    if !(1..=127).contains(&count) {
+        return Err(Error::invalid_argument("count", format_args!("{count} is not within 1 and 127")));
+    }
+    *keepalive = Keepalive { time, interval, count, ..*keepalive };
+    Ok(())
 }
 
 pub(super) fn frame_bytes(bytes: usize) -> Result<usize> {

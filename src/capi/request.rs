@@ -10,10 +10,10 @@ use crate::capi::metainfo::krpc_metainfo;
 use crate::capi::method::slots;
 use crate::capi::shape::krpc_shape;
 use crate::capi::status::krpc_status;
-use crate::capi::types::krpc_str;
+use crate::capi::types::{SizedStruct, krpc_str, write_sized};
 use crate::codec::Shape;
 use crate::observe::handles::Kind;
-use crate::rpc::server::Request;
+use crate::rpc::server::{Credentials, Request};
 
 /// A call to be answered exactly once: `krpc_request_reply`, `_throw`, `_fail_biz` or `_fail`, from any
 /// thread, now or later. A second answer is INVALID_STATE; an answer whose caller has gone is GONE.
@@ -89,6 +89,46 @@ pub unsafe extern "C" fn krpc_request_caller(request: *const krpc_request) -> kr
 pub unsafe extern "C" fn krpc_request_peer(request: *const krpc_request) -> krpc_str {
     // SAFETY: the host vouches for the handle.
     guard_or(krpc_str::EMPTY, || unsafe { text(request, |request| request.peer().as_bytes()) })
+}
+
+/// Who made a caller's connection through a unix socket. Sized struct: start from
+/// `KRPC_PEER_CREDENTIALS_INIT`.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+pub struct krpc_peer_credentials {
+    /// `sizeof(krpc_peer_credentials)` as the caller was compiled.
+    pub struct_size: usize,
+    /// The process that connected, as this process's namespace sees it; 0 if it does not. By the time of the
+    /// request it may have ended, and its number may be another's: trust the user, log the process.
+    pub pid: i32,
+    /// Its effective user id when it connected.
+    pub uid: u32,
+    /// Its effective group id when it connected.
+    pub gid: u32,
+}
+
+// SAFETY: repr(C), `struct_size` first, integers only.
+unsafe impl SizedStruct for krpc_peer_credentials {}
+
+/// Reads which process and user made the caller's connection, as the system says.
+///
+/// `credentials`: its `struct_size` must be set; the fields that it has room for are filled in.
+///
+/// Thread: any thread. Errors: INVALID_ARGUMENT; UNSUPPORTED unless the caller came through a unix socket.
+/// Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_request_peer_credentials(
+    request: *const krpc_request,
+    credentials: *mut krpc_peer_credentials,
+    error: *mut *mut krpc_error,
+) -> krpc_status {
+    guard(error, || {
+        // SAFETY: the host vouches for the handle.
+        let Credentials { pid, uid, gid } = unsafe { asked(request)? }.request.peer_credentials()?;
+        let filled = krpc_peer_credentials { struct_size: 0, pid, uid, gid };
+        // SAFETY: the host vouches for a struct of the size that it says.
+        unsafe { write_sized(credentials, "credentials", filled) }
+    })
 }
 
 /// Whether the caller waits for no answer. Answers to such a request are accepted and dropped.

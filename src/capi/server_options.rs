@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::base::{Error, Result};
-use crate::capi::client_options::{duration, frame_bytes};
+use crate::capi::client_options::{duration, frame_bytes, set_keepalive, unless_forever};
 use crate::capi::decision::krpc_decision;
 use crate::capi::error::krpc_error;
 use crate::capi::foreign::{UserData, krpc_destroy_fn};
@@ -271,6 +271,60 @@ pub unsafe extern "C" fn krpc_server_options_set_allow_old_style(
 ) -> krpc_status {
     change(options, error, |options| {
         options.limits.allow_old_style = allow;
+        Ok(())
+    })
+}
+
+/// Chooses whether replies are sent with a CRC-32C of their payload, and requests that bring one are checked
+/// against it before they are read (TTHeader only; Kitex's `WithCodec` with `CRC32Check`). A request that does
+/// not match is not answered: its connection ends or, if that is multiplexed, its caller waits in vain.
+/// Default false: the callers' checksums are ignored.
+///
+/// Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_server_options_set_checksum(
+    options: *mut krpc_server_options,
+    checksum: bool,
+    error: *mut *mut krpc_error,
+) -> krpc_status {
+    change(options, error, |options| {
+        options.limits.checksum = checksum;
+        Ok(())
+    })
+}
+
+/// Sets when a peer that has vanished without a word is looked for: its host died, or a device between lost
+/// the connection. TCP only. Default: 30,000, 10,000 and 3.
+///
+/// `time_ms`: silence before the first probe, at least 1; rounded up to seconds; `KRPC_FOREVER`: no probes.
+/// `interval_ms`: between probes, at least 1; rounded up to seconds. `count`: probes without an answer, 1 to
+/// 127; counts only without a user timeout (`krpc_server_options_set_tcp_user_timeout_ms`).
+///
+/// Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_server_options_set_tcp_keepalive(
+    options: *mut krpc_server_options,
+    time_ms: i64,
+    interval_ms: i64,
+    count: u32,
+    error: *mut *mut krpc_error,
+) -> krpc_status {
+    change(options, error, |options| set_keepalive(&mut options.keepalive, time_ms, interval_ms, count))
+}
+
+/// Sets for how long bytes may stay unacknowledged, or find no room at the peer, before the connection counts
+/// as lost, in milliseconds, at least 1. `KRPC_FOREVER`: the system's, about 15 minutes. TCP only. Default
+/// 60,000. Keep it above the time and the interval of the probes, or one lost probe ends the connection.
+///
+/// Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_server_options_set_tcp_user_timeout_ms(
+    options: *mut krpc_server_options,
+    timeout_ms: i64,
+    error: *mut *mut krpc_error,
+) -> krpc_status {
+    change(options, error, |options| {
+        options.keepalive.user_timeout = unless_forever(timeout_ms, "timeout_ms")?;
         Ok(())
     })
 }

@@ -14,7 +14,7 @@ use crate::capi::request::krpc_request;
 use crate::capi::status::krpc_status;
 use crate::capi::types::krpc_str;
 use crate::observe::handles::Kind;
-use crate::rpc::server::{Handler, MethodOptions, QueueHandler, Request, Service};
+use crate::rpc::server::{Handler, MethodOptions, QueueHandler, Request, Service, WorkerOptions};
 
 /// A named set of methods with their handlers, on its way into a server. Consumed by
 /// `krpc_server_options_add_service`; else free it with `krpc_service_free`.
@@ -178,6 +178,35 @@ pub unsafe extern "C" fn krpc_service_add_queued_method(
         // Filling a queue does not block, so no other thread is needed.
         let options = MethodOptions { inline: true, ..method_options(flags)? };
         service.add_method(name, options, Arc::new(QueueHandler::new(queue, tag)))
+    })
+}
+
+/// Gives handlers worker threads of their own: however long they take, they keep no others from running. Without
+/// it all share the runtime's.
+///
+/// `method`: one that was added already, or empty for all methods of the service that have no threads of their
+/// own, also those that are added later; inline and queued ones use none. UTF-8, borrowed for the call.
+/// `threads`: 1 to 1024, started when they are needed. `max_in_flight`: requests that are being handled or wait
+/// for a thread; more are answered "request over limit", 0: 1000. A later call replaces an earlier one.
+///
+/// Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_service_set_workers(
+    service: *mut krpc_service,
+    method: krpc_str,
+    threads: usize,
+    max_in_flight: usize,
+    error: *mut *mut krpc_error,
+) -> krpc_status {
+    guard(error, || {
+        // SAFETY: the host vouches for handle and view, and uses the handle from one thread at a time.
+        let (service, method) = unsafe { (handle::get_mut(service, "service")?, method.text("method")?) };
+        let usual = WorkerOptions::new(threads);
+        let options = match max_in_flight {
+            0 => usual,
+            _ => WorkerOptions { max_in_flight, ..usual },
+        };
+        service.set_workers(method, options)
     })
 }
 

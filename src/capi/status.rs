@@ -62,6 +62,8 @@ pub enum krpc_status {
     KRPC_STATUS_ENCODE_FAILED = 407,
     /// A frame breaks the rules of its stream.
     KRPC_STATUS_STREAM_PROTOCOL = 408,
+    /// A payload does not match its checksum.
+    KRPC_STATUS_CHECKSUM_MISMATCH = 409,
     /// The call did not end within its timeout.
     KRPC_STATUS_TIMEOUT = 501,
     /// The call was cancelled.
@@ -130,6 +132,7 @@ impl From<Code> for krpc_status {
             Code::OutOfSequence => krpc_status::KRPC_STATUS_OUT_OF_SEQUENCE,
             Code::EncodeFailed => krpc_status::KRPC_STATUS_ENCODE_FAILED,
             Code::StreamProtocol => krpc_status::KRPC_STATUS_STREAM_PROTOCOL,
+            Code::ChecksumMismatch => krpc_status::KRPC_STATUS_CHECKSUM_MISMATCH,
             Code::Timeout => krpc_status::KRPC_STATUS_TIMEOUT,
             Code::Cancelled => krpc_status::KRPC_STATUS_CANCELLED,
             Code::RecvTimeout => krpc_status::KRPC_STATUS_RECV_TIMEOUT,

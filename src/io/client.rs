@@ -7,6 +7,7 @@
 mod driver;
 mod line;
 mod mux;
+mod waiting;
 
 pub use driver::{Driver, DriverOptions};
 pub use line::{End, Exchange};

@@ -19,8 +19,9 @@ use crate::base::log::{Level, Log};
 use crate::base::panic;
 use crate::base::{Code, Error, Limits, Result};
 use crate::io::clock;
+use crate::io::keepalive::Keepalive;
 use crate::io::timer::LazyTimer;
-use crate::io::transport::Transport;
+use crate::io::transport::{Credentials, Transport};
 use crate::proto::pingpong::{Answer, Exception, Reply, ServerConn, Ticket, Timeouts};
 use crate::wire::frame::Inbound;
 use crate::wire::outbuf::OutBuf;
@@ -58,6 +59,8 @@ pub struct Setup {
     pub limits: Limits,
     /// How long the peer may keep us waiting.
     pub timeouts: Timeouts,
+    /// When a peer that has vanished is given up.
+    pub keepalive: Keepalive,
     /// Where lines go.
     pub log: Log,
 }
@@ -79,6 +82,11 @@ impl Responder {
     /// The caller's address.
     pub fn peer(&self) -> &Arc<str> {
         &self.mailbox.peer
+    }
+
+    /// Who connected, if it did so through a unix socket.
+    pub fn credentials(&self) -> Option<Credentials> {
+        self.mailbox.credentials
     }
 
     /// Whether the caller has been seen to leave.
@@ -120,6 +128,7 @@ pub type GoneHook = Box<dyn FnOnce() + Send>;
 /// Where others leave what the connection's task must see.
 pub struct Mailbox {
     peer: Arc<str>,
+    credentials: Option<Credentials>,
     state: Mutex<Mail>,
 }
 
@@ -166,8 +175,8 @@ impl fmt::Debug for Mailbox {
 
 impl Mailbox {
     /// An empty mailbox of a connection from `peer`.
-    pub fn new(peer: Arc<str>) -> Mailbox {
-        Mailbox { peer, state: Mutex::default() }
+    pub fn new(peer: Arc<str>, credentials: Option<Credentials>) -> Mailbox {
+        Mailbox { peer, credentials, state: Mutex::default() }
     }
 
     fn post(&self, ticket: Ticket, reply: Reply) -> Result<()> {

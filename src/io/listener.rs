@@ -20,10 +20,11 @@ use crate::io::addr::Address;
 use crate::io::clock;
 use crate::io::conn::{ConnTask, Mailbox, Order, Setup};
 use crate::io::inherited;
-use crate::io::runtime::Runtime;
+use crate::io::keepalive::Keepalive;
+use crate::io::runtime::{InTurn, Runtime};
 use crate::io::thread;
 use crate::io::timer;
-use crate::io::transport::Transport;
+use crate::io::transport::{Credentials, Transport};
 
 /// Connections that the system may hold for us before we accept them.
 const BACKLOG: i32 = 1024;
@@ -69,7 +70,7 @@ impl Listener {
         };
         let mut sockets = Vec::new();
         for address in addresses {
-            sockets.push(bind(address)?);
+            sockets.push(bind(address, &setup.keepalive)?);
             // From here on the file is this listener's to remove, also if the next address fails.
             listener.unix_paths.lock().extend(address.unix_path().map(PathBuf::from));
         }
@@ -103,7 +104,7 @@ impl Listener {
             Acceptor::register(socket, address).map_err(failed)?
         };
         let gate = Gate {
-            runtime: Arc::downgrade(runtime),
+            shards: runtime.in_turn(),
             setup: setup.clone(),
             connections: Arc::clone(&self.connections),
         };
@@ -158,7 +159,7 @@ impl Drop for Listener {
     }
 }
 
-fn bind(address: &Address) -> Result<Socket> {
+fn bind(address: &Address, keepalive: &Keepalive) -> Result<Socket> {
     let failed = |reason: io::Error| listen_error(address, &reason);
     if let Address::Unix(path) = address {
         let socket = Socket::new(Domain::UNIX, Type::STREAM.cloexec(), None).map_err(failed)?;
@@ -180,6 +181,8 @@ fn bind(address: &Address) -> Result<Socket> {
         .ok_or_else(|| Error::new(Code::ResolveFailed, format!("{address}: the name has no address")))?;
     let socket = Socket::new(Domain::for_address(first), Type::STREAM.cloexec(), None).map_err(failed)?;
     socket.set_reuse_address(true).map_err(failed)?;
+    // What is accepted has them too, and costs no system call.
+    keepalive.apply(&socket).map_err(failed)?;
     listen(socket, &SockAddr::from(first)).map_err(failed)
 }
 
@@ -228,8 +231,14 @@ impl Acceptor {
 }
 
 /// What an accepted connection passes on its way to a shard.
+///
+/// One socket accepts, and hands connections over in turn. A listening socket for each shard (SO_REUSEPORT)
+/// would save the hand-over, two `epoll_ctl` and a wake-up for each connection, which lives for minutes. But
+/// the system then chooses the shard by a hash, so that few connections lie unevenly for all their life; what
+/// waits in the queue of a socket that is closed is reset, which a graceful stop must not do; and unix
+/// sockets have no such thing.
 struct Gate {
-    runtime: std::sync::Weak<Runtime>,
+    shards: InTurn,
     setup: Setup,
     connections: Arc<Connections>,
 }
@@ -251,22 +260,23 @@ async fn accept_all(_ticket: Ticket, acceptor: Acceptor, gate: Gate) {
 
 impl Gate {
     fn admit(&self, transport: Transport, peer: Arc<str>) {
-        let Some(runtime) = self.runtime.upgrade() else { return };
-        let mailbox = Arc::new(Mailbox::new(peer));
+        let credentials = match &transport {
+            Transport::Unix(stream) => Credentials::of(stream),
+            Transport::Tcp(_) => None,
+        };
+        let mailbox = Arc::new(Mailbox::new(peer, credentials));
         let Some(ticket) = Ticket::open(&self.connections, &mailbox) else {
             self.setup.log.write(Level::Warn, "server", format_args!("too many connections, one is refused"));
             return;
         };
         let setup = self.setup.clone();
-        match runtime.next_shard() {
-            0 => {
-                let task = ConnTask::new(transport, mailbox, setup);
-                runtime.shard(0).spawn(serve(task, ticket));
-            }
-            index => {
+        match self.shards.next() {
+            // This one.
+            (0, shard) => drop(shard.spawn(serve(ConnTask::new(transport, mailbox, setup), ticket))),
+            (_, shard) => {
                 let log = self.setup.log.clone();
                 let Ok(socket) = detach(transport) else { return };
-                runtime.shard(index).spawn(async move {
+                shard.spawn(async move {
                     match socket.attach() {
                         Ok(transport) => serve(ConnTask::new(transport, mailbox, setup), ticket).await,
                         Err(reason) => log.write(Level::Error, "server", format_args!("accept: {reason}")),
@@ -395,6 +405,29 @@ impl Drop for Ticket {
         let last_accepting = self.member.is_none() && state.accepting == 0;
         if last_accepting || state.is_empty() {
             self.connections.left.notify_all();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::io::keepalive::tests::{UNUSUAL, read_back};
+
+    #[test]
+    fn what_is_accepted_has_the_options_of_the_listener() {
+        for text in ["127.0.0.1:0", "[::1]:0"] {
+            let address = Address::parse(text).unwrap();
+            let socket = bind(&address, &UNUSUAL).unwrap();
+            let to = socket.local_addr().unwrap().as_socket().unwrap();
+            let executor = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let (accepted, _client) = executor.block_on(async {
+                let acceptor = Acceptor::register(socket, &address).unwrap();
+                let client = std::net::TcpStream::connect(to).unwrap();
+                (acceptor.accept().await.unwrap().0, client)
+            });
+            let Transport::Tcp(stream) = accepted else { panic!("not TCP") };
+            assert_eq!((read_back(&stream), stream.nodelay().unwrap()), (UNUSUAL, true));
         }
     }
 }

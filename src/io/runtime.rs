@@ -15,7 +15,7 @@ use crate::base::log::{self, Level, Log};
 use crate::base::{Code, Error, Result};
 use crate::io::thread::{self, Role};
 use crate::io::timer::{self, WhileWanted};
-use crate::io::workers::Workers;
+use crate::io::workers::{Job, Workers};
 use crate::op::turn;
 
 /// Host names resolved at once per shard.
@@ -48,6 +48,8 @@ pub struct Runtime {
     shards: Vec<Shard>,
     workers: Workers,
     callbacks: Arc<Workers>,
+    /// Pools that somebody has for himself; kept here so that their threads are waited for.
+    own: Mutex<Vec<Arc<Workers>>>,
     next: AtomicUsize,
     ended: AtomicBool,
     log: Log,
@@ -71,6 +73,7 @@ impl Runtime {
             shards,
             workers: Workers::new("krpc-work-", options.worker_threads, options.log.clone()),
             callbacks: Arc::new(Workers::new("krpc-work-c", options.worker_threads, options.log.clone())),
+            own: Mutex::default(),
             next: AtomicUsize::new(0),
             ended: AtomicBool::new(false),
             log: options.log.clone(),
@@ -100,6 +103,21 @@ impl Runtime {
         &self.callbacks
     }
 
+    /// A pool of threads for one purpose, apart from [`Runtime::workers`]. Its threads end some time after the
+    /// result is dropped, at the latest with the runtime.
+    pub fn own_workers(&self, threads: usize) -> OwnWorkers {
+        let workers = Arc::new(Workers::new("krpc-work-s", threads, self.log.clone()));
+        let mut own = self.own.lock();
+        own.retain(|workers| !workers.has_ended());
+        own.push(Arc::clone(&workers));
+        drop(own);
+        // Ended just now: it may have missed this one.
+        if self.has_ended() {
+            workers.retire();
+        }
+        OwnWorkers(workers)
+    }
+
     /// Runs something on a shard after a time, if it is wanted until then. It must not block; if the runtime
     /// ends first, it is dropped.
     pub fn after(&self, time: Duration, wanted: WhileWanted, run: impl FnOnce() + Send + 'static) {
@@ -119,6 +137,13 @@ impl Runtime {
     /// The executor of one shard; `index` comes from [`Runtime::next_shard`] or is 0.
     pub(super) fn shard(&self, index: usize) -> &Handle {
         &self.shards[index].handle
+    }
+
+    /// The executors of all shards, in the order of a turn: whoever spreads work over them by a count of its own
+    /// is not thrown off by what others start.
+    pub(super) fn in_turn(&self) -> InTurn {
+        let handles = self.shards.iter().map(|shard| shard.handle.clone()).collect();
+        InTurn { handles, next: AtomicUsize::new(self.next_shard()) }
     }
 
     /// Ends all threads and with them all connections, and waits for running handlers, so not on a
@@ -147,8 +172,43 @@ impl Runtime {
                 let _ = thread.join();
             }
         }
+        let own: Vec<_> = self.own.lock().clone();
+        own.iter().for_each(|workers| workers.retire());
+        own.iter().for_each(|workers| workers.close(patience));
         self.workers.close(patience);
         self.callbacks.close(patience);
+    }
+}
+
+/// A pool of threads for one purpose. Dropping it lets running and queued jobs finish.
+#[derive(Debug)]
+pub struct OwnWorkers(Arc<Workers>);
+
+impl OwnWorkers {
+    /// As [`Workers::submit`].
+    pub fn submit(&self, job: Job) -> Result<(), Job> {
+        self.0.submit(job)
+    }
+}
+
+impl Drop for OwnWorkers {
+    fn drop(&mut self) {
+        self.0.retire();
+    }
+}
+
+/// Takes one shard after the other.
+#[derive(Debug)]
+pub(super) struct InTurn {
+    handles: Vec<Handle>,
+    next: AtomicUsize,
+}
+
+impl InTurn {
+    /// The next one, and its index.
+    pub(super) fn next(&self) -> (usize, &Handle) {
+        let index = self.next.fetch_add(1, Ordering::Relaxed) % self.handles.len();
+        (index, &self.handles[index])
     }
 }
 

@@ -5,15 +5,23 @@
 
 use std::cell::RefCell;
 use std::sync::Arc;
+use std::thread::LocalKey;
+use std::time::Instant;
 
+use crate::base::Result;
+use crate::io::clock;
+use crate::io::seats::{Found, Seat, Seats};
 use crate::io::sys::Bell;
 use crate::op::operation::{Cancel, Cause};
 
 mod conn;
 mod pool;
+mod spin;
+mod warm;
 
 pub use conn::{Conn, Interrupt, Sent};
-pub use pool::{Pool, PoolOptions, Stats};
+pub use pool::{Lease, Pool, PoolOptions, Stats};
+pub use warm::{summary, warm_up};
 
 /// The current thread's bell for calls that may be cancelled, made with the first of them. `None` if the
 /// system refuses one: such a call then ends by its deadline only.
@@ -21,8 +29,12 @@ pub fn call_bell() -> Option<Arc<Bell>> {
     thread_local! {
         static BELL: RefCell<Option<Arc<Bell>>> = const { RefCell::new(None) };
     }
+    thread_bell(&BELL)
+}
+
+fn thread_bell(place: &'static LocalKey<RefCell<Option<Arc<Bell>>>>) -> Option<Arc<Bell>> {
     let new = || Bell::new().ok().map(Arc::new);
-    let kept = BELL.try_with(|kept| {
+    let kept = place.try_with(|kept| {
         let mut bell = kept.borrow_mut();
         if !bell.as_ref().is_some_and(|bell| bell.is_ours()) {
             *bell = new();
@@ -31,6 +43,45 @@ pub fn call_bell() -> Option<Arc<Bell>> {
     });
     // At the thread's very end, as in functions that run at exit, nothing can be kept.
     kept.unwrap_or_else(|_| new())
+}
+
+/// The current thread's bell for its turn at a connection, made with the first call that has to wait.
+fn turn_bell() -> Option<Arc<Bell>> {
+    thread_local! {
+        static BELL: RefCell<Option<Arc<Bell>>> = const { RefCell::new(None) };
+    }
+    thread_bell(&BELL)
+}
+
+/// Waits until the call may use a connection; the error names the limit if that takes until `deadline`.
+pub fn wait_for_seat(
+    seats: &Arc<Seats>,
+    deadline: Option<Instant>,
+    interrupt: &Interrupt<'_>,
+) -> Result<Option<Seat>> {
+    let mut own = None;
+    let bell = || {
+        own = turn_bell();
+        own.clone()
+    };
+    let mut queued = match seats.find_for_thread(bell)? {
+        Found::Unlimited => return Ok(None),
+        Found::Seat(seat) => return Ok(Some(seat)),
+        Found::Queue(queued) => queued,
+    };
+    let Some(bell) = own else { return Ok(None) };
+    loop {
+        // It may ring late, for a call before: what counts is whether there is a seat.
+        bell.silence();
+        if let Some(seat) = queued.seat() {
+            return Ok(Some(seat));
+        }
+        let left = deadline.map(|at| at.saturating_duration_since(clock::now()));
+        match interrupt.wait_for(&bell, left)? {
+            true => {}
+            false => return Err(queued.seats().refuse()),
+        }
+    }
 }
 
 /// Ringing is all it takes; whoever waits finds out why.

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::mem::{ManuallyDrop, MaybeUninit};
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -109,6 +109,21 @@ pub fn wait(
     }
 }
 
+/// Waits until one of the sockets at least can be written to, or has failed; which of them. None if the time
+/// is up first.
+pub fn wait_any_writable(sockets: &[BorrowedFd<'_>], timeout: Option<Duration>) -> io::Result<Vec<bool>> {
+    let entry =
+        |socket: &BorrowedFd<'_>| libc::pollfd { fd: socket.as_raw_fd(), events: libc::POLLOUT, revents: 0 };
+    let mut fds: Vec<_> = sockets.iter().map(entry).collect();
+    let timeout = timeout.map(timespec);
+    let timeout = timeout.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+    // SAFETY: valid entries, a timeout that is null or lives through the call, no signal mask.
+    match unsafe { libc::ppoll(fds.as_mut_ptr(), fds.len() as libc::nfds_t, timeout, std::ptr::null()) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(fds.iter().map(|fd| fd.revents != 0).collect()),
+    }
+}
+
 fn timespec(duration: Duration) -> libc::timespec {
     // More than what fits is for ever to any caller.
     let seconds = duration.as_secs().min(i32::MAX as u64);
@@ -169,6 +184,11 @@ impl Bell {
         let mut fd = libc::pollfd { fd: self.fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
         // SAFETY: one valid entry; a timeout of 0 only looks.
         unsafe { libc::poll(&raw mut fd, 1, 0) == 1 }
+    }
+
+    /// The descriptor, to wait for.
+    pub fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
     }
 
     /// The descriptor's number, for hosts.

@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::BytesMut;
+use socket2::Socket;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::{TcpSocket, TcpStream, UnixSocket, UnixStream};
 
@@ -14,6 +15,27 @@ use crate::base::fault::{self, Point};
 use crate::base::{Code, Error, Phase, Result};
 use crate::io::addr::Address;
 use crate::io::inherited;
+use crate::io::keepalive::Keepalive;
+
+/// Who holds the other end of a unix socket, as the system knows it: the process that connected, even if
+/// another uses the socket now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Credentials {
+    /// Process id, as this process's namespace sees it; 0 if it does not.
+    pub pid: i32,
+    /// Effective user id.
+    pub uid: u32,
+    /// Effective group id.
+    pub gid: u32,
+}
+
+impl Credentials {
+    /// The peer's, by `SO_PEERCRED`; `None` if the system does not tell.
+    pub(super) fn of(stream: &UnixStream) -> Option<Credentials> {
+        let peer = stream.peer_cred().ok()?;
+        Some(Credentials { pid: peer.pid().unwrap_or_default(), uid: peer.uid(), gid: peer.gid() })
+    }
+}
 
 /// A connected, non-blocking socket.
 #[derive(Debug)]
@@ -25,9 +47,18 @@ pub enum Transport {
 }
 
 impl Transport {
-    fn without_delay(self) -> io::Result<Transport> {
+    /// Registers a socket that is connected and does not block with the current shard.
+    pub fn adopt(socket: Socket, address: &Address) -> io::Result<Transport> {
+        match address {
+            Address::Unix(_) => UnixStream::from_std(socket.into()).map(Transport::Unix),
+            _ => TcpStream::from_std(socket.into()).map(Transport::Tcp),
+        }
+    }
+
+    fn prepared(self, keepalive: &Keepalive) -> io::Result<Transport> {
         if let Transport::Tcp(stream) = &self {
             stream.set_nodelay(true)?;
+            keepalive.apply(stream)?;
         }
         Ok(self)
     }
@@ -56,14 +87,16 @@ pub type Connecting = Pin<Box<dyn Future<Output = Result<Transport>> + Send>>;
 
 /// Connects to the first of the address's sockets that answers. Host names are resolved by the system, on
 /// a thread of its own.
-pub fn connect(address: Address) -> Connecting {
+pub fn connect(address: Address, keepalive: Keepalive) -> Connecting {
     Box::pin(async move {
         let connected = match &address {
             Address::Unix(path) => connect_unix(path).await,
             Address::Ip(address) => connect_tcp(*address).await,
             Address::Host(host, port) => connect_first(host, *port).await,
         };
-        connected.and_then(Transport::without_delay).map_err(|reason| connect_error(&reason))
+        connected
+            .and_then(|transport| transport.prepared(&keepalive))
+            .map_err(|reason| connect_error(&reason))
     })
 }
 
@@ -109,4 +142,20 @@ fn read_buf<S: AsyncRead + Unpin>(
     // The future holds no state between polls.
     let read = std::pin::pin!(stream.read_buf(buf));
     read.poll(cx)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::io::keepalive::tests::{UNUSUAL, read_back};
+
+    #[test]
+    fn a_connection_has_its_options() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = Address::Ip(listener.local_addr().unwrap());
+        let executor = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let connected = executor.block_on(connect(address, UNUSUAL)).unwrap();
+        let Transport::Tcp(stream) = connected else { panic!("not TCP") };
+        assert_eq!((read_back(&stream), stream.nodelay().unwrap()), (UNUSUAL, true));
+    }
 }

@@ -79,6 +79,16 @@ impl Workers {
         Ok(())
     }
 
+    /// Takes no more jobs. Those that are queued are still run, and the threads end after them.
+    pub fn retire(&self) {
+        self.jobs.lock().take();
+    }
+
+    /// Whether nothing is left of it but itself.
+    pub fn has_ended(&self) -> bool {
+        self.jobs.lock().is_none() && *self.crew.threads.lock() == 0
+    }
+
     /// Lets queued jobs finish and waits for that, for ever or for `patience`; a thread whose job takes
     /// longer ends with it. Waits for nothing on one of the core's own threads.
     pub fn close(&self, patience: Option<Duration>) {

@@ -34,6 +34,8 @@ pub struct Request<'a> {
     pub timeout: Option<Duration>,
     /// When the caller gives up.
     pub deadline: Option<Instant>,
+    /// Whether the payload is sent with its checksum (ttheader.md §9).
+    pub checksum: bool,
     /// Pairs that travel with the call.
     pub metainfo: &'a Metainfo,
     /// The *args* struct.
@@ -90,6 +92,9 @@ fn write_header(header: &mut HeaderWriter<'_>, request: &Request<'_>) {
         header.string(b"", keys::IDL_SERVICE_NAME, request.service.as_bytes());
     }
     metainfo::write(request.metainfo, header);
+    if request.checksum {
+        header.checksum();
+    }
     let transport = if request.layout.framed { "framed" } else { "unframed" };
     header.int(int::TRANSPORT_TYPE, transport.as_bytes());
     header.int(int::FROM_SERVICE, request.from_service.as_bytes());

@@ -1,6 +1,7 @@
 //! Serving: a [`Server`] with [`Service`]s, whose handlers answer [`Request`]s.
 
 mod acl;
+mod crew;
 mod dispatch;
 mod in_flight;
 mod queued;
@@ -14,12 +15,14 @@ use std::time::Duration;
 use crate::base::{Code, Error, Limits, Result};
 use crate::io::listener::{Listener, Stopped};
 use crate::io::runtime::Runtime;
-use crate::io::{Address, Setup, clock};
+use crate::io::{Address, Keepalive, Setup, clock};
 use crate::proto::pingpong::Timeouts;
 use crate::rpc::server::dispatch::Dispatcher;
 use crate::rpc::server::router::Router;
 
+pub use crate::io::Credentials;
 pub use acl::{Acl, AclCheck, AclDecision, AclQuestion, InlineAnswer, Verdict};
+pub use crew::WorkerOptions;
 pub use queued::QueueHandler;
 pub use request::Request;
 pub use service::{Handler, MethodOptions, Service};
@@ -47,6 +50,8 @@ pub struct ServerOptions {
     pub limits: Limits,
     /// How long clients may keep the server waiting.
     pub timeouts: Timeouts,
+    /// When a client that has vanished is given up. TCP only.
+    pub keepalive: Keepalive,
     /// The runtime to run on; `None` takes the process's shared one.
     pub runtime: Option<Arc<Runtime>>,
 }
@@ -64,6 +69,7 @@ impl Default for ServerOptions {
             max_in_flight: 10_000,
             limits: Limits::DEFAULT,
             timeouts: Timeouts::default(),
+            keepalive: Keepalive::DEFAULT,
             runtime: None,
         }
     }
@@ -83,11 +89,13 @@ impl Server {
         if options.addresses.is_empty() {
             return Err(Error::invalid_argument("addresses", "the server has no address to listen on"));
         }
-        let router = Router::new(options.services, options.catch_all, options.require_service_name)?;
         let runtime = options.runtime.map_or_else(Runtime::shared, Ok)?;
         if runtime.has_ended() {
             return Err(Error::new(Code::Closed, "the runtime was shut down"));
         }
+        let mut services = options.services;
+        services.iter_mut().for_each(|service| service.start_workers(&runtime));
+        let router = Router::new(services, options.catch_all, options.require_service_name)?;
         let terms =
             dispatch::Terms { acl: options.acl, follow_caller_timeout: options.follow_caller_timeout };
         let dispatcher = Arc::new(Dispatcher::new(router, terms, options.max_in_flight, &runtime));
@@ -95,6 +103,7 @@ impl Server {
             dispatch: dispatcher.clone(),
             limits: options.limits,
             timeouts: options.timeouts,
+            keepalive: options.keepalive,
             log: runtime.log().clone(),
         };
         let listener = Listener::bind(&options.addresses, options.max_connections, &setup, &runtime)?;

@@ -86,7 +86,7 @@ impl Header {
 
     /// Value of a string key.
     pub fn string(&self, key: &[u8]) -> Option<&[u8]> {
-        self.strings().filter(|(name, _)| *name == key).last().map(|(_, value)| value)
+        last_string(self.entries(), key)
     }
 
     /// Value of an int key.
@@ -169,6 +169,19 @@ pub(crate) fn check_each<'a>(
             Err(flaw) => return Err(bad_info("ttHeader", &flaw, area)),
         }
     }
+}
+
+/// Value of a string key in the info of a header that [`check`] has passed.
+pub(crate) fn find_string<'a>(info: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
+    last_string(Entries::new(info, Block::None, false), key)
+}
+
+fn last_string<'a>(entries: Entries<'a>, key: &[u8]) -> Option<&'a [u8]> {
+    let matching = entries.filter_map(|entry| match entry {
+        Entry::String(name, value) if name == key => Some(value),
+        _ => None,
+    });
+    matching.last()
 }
 
 fn accepted(id: u8) -> bool {

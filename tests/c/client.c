@@ -24,10 +24,16 @@ static void options_check_what_they_get(void)
 
     static const int64_t bad_times[] = {0, -1, INT64_MIN};
     for (size_t i = 0; i < LEN(bad_times); i++) {
+        REFUSED("time_ms", krpc_client_options_set_tcp_keepalive(options, bad_times[i], 1, 1, &error));
+        REFUSED("interval_ms", krpc_client_options_set_tcp_keepalive(options, 1, bad_times[i], 1, &error));
+        REFUSED("timeout_ms", krpc_client_options_set_tcp_user_timeout_ms(options, bad_times[i], &error));
         REFUSED("timeout_ms", krpc_client_options_set_connect_timeout_ms(options, bad_times[i], &error));
         REFUSED("timeout_ms", krpc_client_options_set_idle_timeout_ms(options, bad_times[i], &error));
     }
     REFUSED("timeout_ms", krpc_client_options_set_timeout_ms(options, -1, &error));
+    REFUSED("microseconds", krpc_client_options_set_spin_us(options, 1001, &error));
+    REFUSED("count", krpc_client_options_set_tcp_keepalive(options, 1, 1, 0, &error));
+    REFUSED("count", krpc_client_options_set_tcp_keepalive(options, 1, 1, 128, &error));
     REFUSED("bytes", krpc_client_options_set_max_frame_bytes(options, 0, &error));
     REFUSED("bytes", krpc_client_options_set_max_frame_bytes(options, 0x40000000, &error));
 
@@ -52,6 +58,13 @@ static void null_is_refused_everywhere(void)
     REFUSED("options", krpc_client_options_set_idle_timeout_ms(NULL, 1, &error));
     REFUSED("options", krpc_client_options_set_max_idle_connections(NULL, 1, &error));
     REFUSED("options", krpc_client_options_set_max_frame_bytes(NULL, 1, &error));
+    REFUSED("options", krpc_client_options_set_min_idle_connections(NULL, 1, &error));
+    REFUSED("client", krpc_client_warm_up(NULL, 1, 1, &error));
+    REFUSED("options", krpc_client_options_set_spin_us(NULL, 1, &error));
+    REFUSED("options", krpc_client_options_set_max_connections(NULL, 1, &error));
+    REFUSED("options", krpc_client_options_set_checksum(NULL, true, &error));
+    REFUSED("options", krpc_client_options_set_tcp_keepalive(NULL, 1, 1, 1, &error));
+    REFUSED("options", krpc_client_options_set_tcp_user_timeout_ms(NULL, 1, &error));
     NOT_MADE(KRPC_STATUS_INVALID_ARGUMENT, "options", krpc_client_build(NULL, &error));
     CHECK(krpc_client_build(NULL, NULL) == NULL);
     krpc_client_free(NULL);

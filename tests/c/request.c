@@ -9,6 +9,8 @@ static void null_is_refused_everywhere(void)
     CHECK_STR(krpc_request_service(NULL), "");
     CHECK_STR(krpc_request_peer(NULL), "");
     CHECK(!krpc_request_is_oneway(NULL));
+    krpc_peer_credentials who = KRPC_PEER_CREDENTIALS_INIT;
+    REFUSED("request", krpc_request_peer_credentials(NULL, &who, &error));
     CHECK(krpc_request_message(NULL) == NULL && krpc_request_metainfo(NULL) == NULL);
     REFUSED("request", krpc_request_set_backward(NULL, KRPC_STR("k"), KRPC_STR("v"), &error));
     REFUSED("request", krpc_request_reply(NULL, NULL, &error));

@@ -14,10 +14,15 @@ static void options_check_what_they_get(void)
     REFUSED("service", krpc_server_options_add_service(options, NULL, false, &error));
     REFUSED("handler", krpc_server_options_set_catch_all(options, NULL, NULL, NULL, &error));
     REFUSED("runtime", krpc_server_options_set_runtime(options, NULL, &error));
+    REFUSED("count", krpc_server_options_set_tcp_keepalive(options, 1, 1, 0, &error));
+    REFUSED("count", krpc_server_options_set_tcp_keepalive(options, 1, 1, 128, &error));
     REFUSED("bytes", krpc_server_options_set_max_frame_bytes(options, 0, &error));
     REFUSED("bytes", krpc_server_options_set_max_frame_bytes(options, 0x40000000, &error));
     static const int64_t bad_times[] = {0, -1, INT64_MIN};
     for (size_t i = 0; i < LEN(bad_times); i++) {
+        REFUSED("time_ms", krpc_server_options_set_tcp_keepalive(options, bad_times[i], 1, 1, &error));
+        REFUSED("interval_ms", krpc_server_options_set_tcp_keepalive(options, 1, bad_times[i], 1, &error));
+        REFUSED("timeout_ms", krpc_server_options_set_tcp_user_timeout_ms(options, bad_times[i], &error));
         REFUSED("timeout_ms", krpc_server_options_set_read_timeout_ms(options, bad_times[i], &error));
         REFUSED("timeout_ms", krpc_server_options_set_write_timeout_ms(options, bad_times[i], &error));
         REFUSED("timeout_ms", krpc_server_options_set_idle_timeout_ms(options, bad_times[i], &error));
@@ -36,6 +41,9 @@ static void null_is_refused_everywhere(void)
     REFUSED("options", krpc_server_options_set_max_in_flight(NULL, 1, &error));
     REFUSED("options", krpc_server_options_set_max_connections(NULL, 1, &error));
     REFUSED("options", krpc_server_options_set_max_frame_bytes(NULL, 1, &error));
+    REFUSED("options", krpc_server_options_set_checksum(NULL, true, &error));
+    REFUSED("options", krpc_server_options_set_tcp_keepalive(NULL, 1, 1, 1, &error));
+    REFUSED("options", krpc_server_options_set_tcp_user_timeout_ms(NULL, 1, &error));
     REFUSED("options", krpc_server_options_set_allow_old_style(NULL, true, &error));
     REFUSED("options", krpc_server_options_set_read_timeout_ms(NULL, 1, &error));
     REFUSED("options", krpc_server_options_set_write_timeout_ms(NULL, 1, &error));

@@ -1,4 +1,4 @@
-/* krpc_service: mistakes, and who frees what a handler was given. */
+/* krpc_service: mistakes, who frees what a handler was given, threads of its own. */
 #include "net.h"
 
 static int destroyed;
@@ -78,10 +78,48 @@ static void a_consumed_service_is_given_back_too(void)
     }
 }
 
+/* All threads of a slow method are taken, and of the runtime's own none is. */
+static void slow_methods_have_threads_of_their_own(void)
+{
+    krpc_runtime_options few = KRPC_RUNTIME_OPTIONS_INIT;
+    few.worker_threads = 1;
+    krpc_runtime *runtime = krpc_runtime_new(&few, NULL);
+    gate g = GATE_INIT;
+    krpc_service *service = service_with("Test", "slow", 0, echo_behind_gate, &g);
+    REFUSED("service", krpc_service_set_workers(NULL, KRPC_STR("slow"), 1, 0, &error));
+    REFUSED("method", krpc_service_set_workers(service, KRPC_STR("none"), 1, 0, &error));
+    REFUSED("method", krpc_service_set_workers(service, (krpc_str){NULL, 1}, 1, 0, &error));
+    REFUSED("threads", krpc_service_set_workers(service, KRPC_STR("slow"), 0, 0, &error));
+    REFUSED("threads", krpc_service_set_workers(service, KRPC_STR(""), 1025, 0, &error));
+    CHECK(krpc_service_set_workers(service, KRPC_STR(""), 1, 0, NULL) == KRPC_OK);
+    CHECK(krpc_service_set_workers(service, KRPC_STR("slow"), 2, 3, NULL) == KRPC_OK);
+    krpc_server_options *options = options_with("127.0.0.1:0", service);
+    CHECK(krpc_server_options_set_runtime(options, runtime, NULL) == KRPC_OK);
+    krpc_server *server = serve(options);
+    krpc_client *client = client_of(server);
+
+    caller callers[3];
+    for (int i = 0; i < 3; i++)
+        caller_start(&callers[i], client, "Test/slow", "x");
+    gate_await(&g, 2, 0);
+    AWAIT(krpc_server_in_flight(server) == 3);
+    CHECK_ECHO(client);
+    CALL_STATUS(client, "Test/slow", KRPC_STATUS_REMOTE_EXCEPTION, "too many requests of this method or service");
+    gate_open(&g);
+    for (int i = 0; i < 3; i++)
+        CHECK(caller_end(&callers[i]) == KRPC_OK);
+    krpc_client_free(client);
+    krpc_server_free(server);
+    CHECK(krpc_runtime_shutdown(runtime, NULL) == KRPC_OK);
+    CHECK(threads_named("krpc-work") == 0);
+    krpc_runtime_free(runtime);
+}
+
 int main(void)
 {
     mistakes();
     a_failure_gives_the_data_back();
     a_consumed_service_is_given_back_too();
+    slow_methods_have_threads_of_their_own();
     return end_of_net_test();
 }

@@ -1,10 +1,15 @@
 //! Real sockets, real threads: what the core promises beyond its state machines.
 
+mod checksum;
 mod hostile;
+mod limited;
 mod load;
 mod multiplexed;
+mod shards;
+mod slow;
 mod started;
 mod support;
+mod warm;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -31,6 +36,22 @@ fn every_transport_over_every_kind_of_socket() {
         let stopped = server.stop(Duration::from_secs(5)).unwrap();
         assert_eq!(stopped.cut_off, 0);
         assert_eq!(server.connection_count(), 0);
+    }
+}
+
+#[test]
+fn callers_that_spin_get_the_same() {
+    let server = echo_server("127.0.0.1:0", true);
+    for transport in TRANSPORTS {
+        let mut options = client_options(&server, transport);
+        options.pool.spin = Duration::from_millis(1);
+        let client = krpc::rpc::call::Client::new(options).unwrap();
+        for size in [0, 10, 5000, 3 << 20].into_iter().cycle().take(40) {
+            let sent = body(&vec![b'x'; size]);
+            let reply = client.call(&echo(), &sent, &CallOptions::default());
+            assert_eq!(reply.error(), None, "{transport:?} {size}");
+            assert!(reply.message() == Some(&sent));
+        }
     }
 }
 
@@ -93,6 +114,30 @@ fn every_kind_of_answer_arrives_as_its_own_error() {
 
     let error = call("Nobody/None").error().unwrap().clone();
     assert_eq!((error.code(), error.text()), (Code::UnknownService, "unknown service Nobody, method None"));
+}
+
+#[test]
+fn a_unix_socket_tells_who_calls() {
+    for (address, told) in [("127.0.0.1:0".to_owned(), false), (unix_path("who"), true)] {
+        let mut service = Service::new("Echo").unwrap();
+        let handler = |mut request: Request| {
+            let text = match request.peer_credentials() {
+                Ok(who) => format!("{} {} {}", who.pid, who.uid, who.gid),
+                Err(error) => format!("{} {}", error.code().name(), error.text()),
+            };
+            request.reply(body(text.as_bytes())).unwrap();
+        };
+        service.add_method("Echo", MethodOptions::default(), Arc::new(handler)).unwrap();
+        let server = start(&address, vec![service]);
+        let reply = client(&server, Transport::Framed).call(&echo(), &body(b"x"), &CallOptions::default());
+        // SAFETY: these three can't fail and touch no memory.
+        let own = unsafe { (libc::getpid(), libc::geteuid(), libc::getegid()) };
+        let expected = match told {
+            true => format!("{} {} {}", own.0, own.1, own.2),
+            false => "UNSUPPORTED only callers through a unix socket have credentials".to_owned(),
+        };
+        assert_eq!(reply.into_result().unwrap(), body(expected.as_bytes()));
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
+use std::time::Instant;
 
 use tokio::runtime::Handle;
 
@@ -14,10 +15,14 @@ use crate::base::log::Log;
 use crate::base::panic;
 use crate::base::{Error, Phase};
 use crate::io::addr::Address;
-use crate::io::client::line::{Exchange, Job, Line, Slot};
+use crate::io::client::line::{Exchange, Job, Line, Slot, Socket};
 use crate::io::client::mux::{MuxLine, MuxSlot};
-use crate::io::runtime::Runtime;
-use crate::io::sync::{PoolOptions, Stats};
+use crate::io::client::waiting;
+use crate::io::clock;
+use crate::io::runtime::{InTurn, Runtime};
+use crate::io::seats::Seats;
+use crate::io::sync::{Pool, PoolOptions, Stats};
+use crate::io::transport::Transport;
 use crate::op::operation::Cause;
 
 /// Addresses tried at most in one call while none can be reached (governance.md §5.4).
@@ -31,18 +36,22 @@ pub struct Driver {
     shared: Arc<Shared>,
 }
 
-/// What the driver's task and its connections share. They run on one shard, so its locks are free but
-/// for callers that submit.
+/// What the driver's task and its connections share. With one shard its locks are free but for callers that
+/// submit; with several, connections take a lock once a call, and keep it for a few instructions.
 pub(super) struct Shared {
     options: DriverOptions,
-    peers: Vec<(Arc<str>, Address)>,
+    /// With the connections of blocking calls to the same address.
+    peers: Vec<(Arc<str>, Arc<Pool>)>,
     inbox: Mutex<Inbox>,
     idle: Mutex<Vec<Vec<Arc<Slot>>>>,
     next_peer: AtomicUsize,
     dialled: AtomicU64,
     reused: AtomicU64,
     found_dead: AtomicU64,
+    dropped: AtomicU64,
     lines: Mutex<Lines>,
+    /// Each connection runs on the next of the runtime's shards.
+    shards: InTurn,
     log: Log,
 }
 
@@ -58,6 +67,17 @@ pub(super) trait Ends: Send + Sync {
     /// Nothing will be handed over any more: an idle connection ends, and calls under way too if they are
     /// cut off.
     fn close(&self, cut_off: bool);
+
+    /// Whether it has a connection, or makes one; false for a call that waits for one.
+    fn is_connection(&self) -> bool {
+        true
+    }
+}
+
+impl Lines {
+    fn connections(&self) -> u64 {
+        self.open.values().filter(|line| line.is_connection()).count() as u64
+    }
 }
 
 #[derive(Default)]
@@ -74,8 +94,8 @@ struct Inbox {
 }
 
 impl Driver {
-    /// A driver on one of the runtime's shards.
-    pub fn start(peers: Vec<(Arc<str>, Address)>, options: DriverOptions, runtime: &Runtime) -> Driver {
+    /// A driver on one of the runtime's shards; its connections are spread over all.
+    pub fn start(peers: Vec<(Arc<str>, Arc<Pool>)>, options: DriverOptions, runtime: &Runtime) -> Driver {
         let shared = Arc::new(Shared {
             options,
             idle: Mutex::new(peers.iter().map(|_| Vec::new()).collect()),
@@ -85,7 +105,9 @@ impl Driver {
             dialled: AtomicU64::new(0),
             reused: AtomicU64::new(0),
             found_dead: AtomicU64::new(0),
+            dropped: AtomicU64::new(0),
             lines: Mutex::default(),
+            shards: runtime.in_turn(),
             log: runtime.log().clone(),
         });
         let shard = runtime.shard(runtime.next_shard()).clone();
@@ -122,11 +144,17 @@ impl Driver {
 
     /// What its connections have done so far.
     pub fn stats(&self) -> Stats {
+        let idle = self.shared.idle.lock().iter().map(|slots| slots.len() as u64).sum();
         Stats {
             dialled: self.shared.dialled.load(Ordering::Relaxed),
             reused: self.shared.reused.load(Ordering::Relaxed),
             found_dead: self.shared.found_dead.load(Ordering::Relaxed),
-            idle: self.shared.idle.lock().iter().map(|slots| slots.len() as u64).sum(),
+            idle,
+            busy: self.shared.lines.lock().connections().saturating_sub(idle),
+            dropped: self.shared.dropped.load(Ordering::Relaxed),
+            // The pool counts for both, as they share their seats.
+            waited: 0,
+            refused: 0,
         }
     }
 }
@@ -147,7 +175,11 @@ impl Shared {
     }
 
     pub(super) fn address(&self, peer: usize) -> &Address {
-        &self.peers[peer].1
+        self.peers[peer].1.address()
+    }
+
+    pub(super) fn seats(&self, peer: usize) -> &Arc<Seats> {
+        self.peers[peer].1.seats()
     }
 
     pub(super) fn peer_name(&self, peer: usize) -> &Arc<str> {
@@ -162,7 +194,16 @@ impl Shared {
         self.found_dead.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn line_starts(&self, slot: Arc<dyn Ends>) -> u64 {
+    /// Replies that nobody waited for: a multiplexed connection's count, and how much of it is known already,
+    /// which is returned.
+    pub(super) fn count_dropped(&self, known: u64, now: u64) -> u64 {
+        if now > known {
+            self.dropped.fetch_add(now - known, Ordering::Relaxed);
+        }
+        now
+    }
+
+    pub(super) fn line_starts(&self, slot: Arc<dyn Ends>) -> u64 {
         let mut lines = self.lines.lock();
         let id = lines.next;
         lines.next += 1;
@@ -172,6 +213,17 @@ impl Shared {
 
     pub(super) fn line_ended(&self, id: u64) {
         self.lines.lock().open.remove(&id);
+    }
+
+    /// For a connection that was made after the close.
+    pub(super) fn close_lines_if_closed(&self) {
+        let closed = {
+            let inbox = self.inbox.lock();
+            inbox.closed.then_some(inbox.cut_off)
+        };
+        if let Some(cut_off) = closed {
+            self.close_lines(cut_off);
+        }
     }
 
     fn close_lines(&self, cut_off: bool) {
@@ -219,6 +271,44 @@ impl Shared {
         }
     }
 
+    /// Hands a call that may use a connection to an idle one, or to one of its own.
+    pub(super) fn connect(self: &Arc<Shared>, mut job: Job, peer: usize) {
+        while let Some(slot) = self.pop_idle(peer) {
+            match slot.hand_over(job) {
+                Ok(()) => {
+                    self.reused.fetch_add(1, Ordering::Relaxed);
+                    return;
+                }
+                Err(back) => job = back,
+            }
+        }
+        let now = clock::now();
+        let (_, shard) = self.shards.next();
+        let adopted = self.adopt(peer, now, shard);
+        job.reused = adopted.is_some();
+        let socket = adopted.map_or_else(|| Socket::connecting(self, peer, now), Socket::Open);
+        let slot = Slot::with(job);
+        let id = self.line_starts(Arc::clone(&slot) as _);
+        shard.spawn(Line::new(Arc::clone(self), slot, peer, id, socket));
+    }
+
+    /// An idle connection of blocking calls, as a warm-up leaves them: better than a dial.
+    fn adopt(&self, peer: usize, now: Instant, shard: &Handle) -> Option<Transport> {
+        let (_, pool) = &self.peers[peer];
+        let socket = pool.give_away(now)?;
+        let _inside = shard.enter();
+        Transport::adopt(socket, pool.address()).ok()
+    }
+
+    /// Whether connections to a peer stay however long they are idle: there are few.
+    pub(super) fn keeps_idle(&self, peer: usize) -> bool {
+        self.idle.lock()[peer].len() <= self.options.min_idle
+    }
+
+    fn pop_idle(&self, peer: usize) -> Option<Arc<Slot>> {
+        self.idle.lock()[peer].pop()
+    }
+
     /// Puts an idle connection up for the next call. False if enough are up.
     pub(super) fn offer(&self, peer: usize, slot: &Arc<Slot>) -> bool {
         let slots = &mut self.idle.lock()[peer];
@@ -261,19 +351,11 @@ impl Dispatch {
             let index = job.turn / peers % self.shared.options.multiplexed;
             return self.share(job, peer, index);
         }
-        while let Some(slot) = self.pop_idle(peer) {
-            match slot.hand_over(job) {
-                Ok(()) => {
-                    self.shared.reused.fetch_add(1, Ordering::Relaxed);
-                    return;
-                }
-                Err(back) => job = back,
-            }
+        match waiting::find_seat(&self.shared, &mut job, peer) {
+            Ok(None) => self.shared.connect(job, peer),
+            Ok(Some(queued)) => waiting::start(&self.shared, job, peer, queued, &self.shard),
+            Err(error) => job.fail(Some(Arc::clone(self.shared.peer_name(peer))), error),
         }
-        job.reused = false;
-        let slot = Slot::with(job);
-        let id = self.shared.line_starts(Arc::clone(&slot) as _);
-        self.shard.spawn(Line::new(Arc::clone(&self.shared), slot, peer, id));
     }
 
     /// Hands a call to one of the peer's multiplexed connections; makes it if there is none, or no more.
@@ -291,11 +373,8 @@ impl Dispatch {
         let slot = MuxSlot::with(job);
         self.mux[peer][index] = Some(Arc::clone(&slot));
         let id = self.shared.line_starts(Arc::clone(&slot) as _);
-        self.shard.spawn(MuxLine::new(Arc::clone(&self.shared), slot, peer, id));
-    }
-
-    fn pop_idle(&self, peer: usize) -> Option<Arc<Slot>> {
-        self.shared.idle.lock()[peer].pop()
+        let (_, shard) = self.shared.shards.next();
+        shard.spawn(MuxLine::new(Arc::clone(&self.shared), slot, peer, id));
     }
 }
 

@@ -15,6 +15,7 @@ use crate::base::panic;
 use crate::base::{Code, Error, Phase, Result};
 use crate::io::client::driver::{Ends, Shared};
 use crate::io::clock;
+use crate::io::seats::Seat;
 use crate::io::timer::LazyTimer;
 use crate::io::transport::{self, Transport};
 use crate::op::operation::{CancelHook, Cause};
@@ -70,11 +71,13 @@ pub(super) struct Job {
     pub(super) reused: bool,
     /// Its place in the order of the addresses, from its first attempt on.
     pub(super) turn: usize,
+    /// The right to use a connection, where the number of calls that have it is limited.
+    pub(super) seat: Option<Seat>,
 }
 
 impl Job {
     pub(super) fn new(exchange: Box<dyn Exchange>) -> Job {
-        Job { exchange, attempts: 0, reused: false, turn: 0 }
+        Job { exchange, attempts: 0, reused: false, turn: 0, seat: None }
     }
 
     pub(super) fn fail(self, peer: Option<Arc<str>>, error: Error) {
@@ -160,6 +163,9 @@ pub(super) struct Line {
     /// Up for the next call.
     offered: bool,
     id: u64,
+    /// Of the call under way, and after it until the connection is up for the next one, which may then have
+    /// the seat. Given back after the socket is closed.
+    seat: Option<Seat>,
 }
 
 /// A client's socket.
@@ -173,7 +179,8 @@ pub(super) enum Socket {
 impl Socket {
     pub(super) fn connecting(shared: &Shared, peer: usize, now: Instant) -> Socket {
         let limit = now + shared.options().connect_timeout;
-        Socket::Connecting(transport::connect(shared.address(peer).clone()), limit)
+        let keepalive = shared.options().keepalive;
+        Socket::Connecting(transport::connect(shared.address(peer).clone(), keepalive), limit)
     }
 }
 
@@ -200,13 +207,13 @@ impl From<Error> for Stop {
 }
 
 impl Line {
-    pub(super) fn new(shared: Arc<Shared>, slot: Arc<Slot>, peer: usize, id: u64) -> Line {
+    pub(super) fn new(shared: Arc<Shared>, slot: Arc<Slot>, peer: usize, id: u64, socket: Socket) -> Line {
         let now = clock::now();
         Line {
             proto: ClientConn::new(shared.options().limits),
             slot,
             peer,
-            socket: Socket::connecting(&shared, peer, now),
+            socket,
             input: BytesMut::new(),
             output: OutBuf::new(),
             timer: LazyTimer::default(),
@@ -214,6 +221,7 @@ impl Line {
             idle_since: now,
             offered: false,
             id,
+            seat: None,
             shared,
         }
     }
@@ -247,7 +255,8 @@ impl Line {
             let job = if self.job.is_none() { state.job.take() } else { None };
             (job, state.open, state.cut_off)
         };
-        if let Some(job) = job {
+        if let Some(mut job) = job {
+            self.seat = job.seat.take();
             let waker = cx.waker().clone();
             job.exchange.watch(Box::new(move |_| waker.wake()));
             self.offered = false;
@@ -389,10 +398,14 @@ impl Line {
                 return Err(Stop::Quietly);
             }
             self.offered = true;
+            self.seat = None;
             self.idle_since = clock::now();
         }
-        if self.timer.wake_at(self.idle_since + self.shared.options().idle_timeout, cx) {
-            return Err(Stop::Quietly);
+        while self.timer.wake_at(self.idle_since + self.shared.options().idle_timeout, cx) {
+            if !self.shared.keeps_idle(self.peer) {
+                return Err(Stop::Quietly);
+            }
+            self.idle_since = clock::now();
         }
         Ok(())
     }
@@ -409,7 +422,7 @@ impl Line {
                     job.fail(Some(peer), Error::new(Code::ConnectionLost, "the connection ended"))
                 }
                 Stop::Unsent(error) if !job.reused => job.end(Some(peer), bytes, Err(error)),
-                Stop::Unsent(_) => self.shared.again(job),
+                Stop::Unsent(_) => self.shared.again(Job { seat: self.seat.take(), ..job }),
                 Stop::With(error) if is_unreachable(&error) => {
                     self.shared.next_peer(job, peer, error);
                 }

@@ -135,6 +135,8 @@ pub(super) struct MuxLine {
     leaving: VecDeque<Sending>,
     timer: LazyTimer,
     idle_since: Instant,
+    /// Late replies that were counted.
+    dropped: u64,
     closed: bool,
 }
 
@@ -166,6 +168,7 @@ impl MuxLine {
             leaving: VecDeque::new(),
             timer: LazyTimer::default(),
             idle_since: now,
+            dropped: 0,
             closed: false,
             shared,
         }
@@ -317,6 +320,7 @@ impl MuxLine {
         while let Some((sending, response)) = self.proto.receive(&mut self.input).map_err(Stop::With)? {
             sending.job.end(Some(self.peer_name()), sending.bytes, response);
         }
+        self.dropped = self.shared.count_dropped(self.dropped, self.proto.dropped());
         if !self.proto.is_open() {
             self.refuse_more();
         }

@@ -9,10 +9,13 @@ use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::base::fault::hold::{self, Side};
 use crate::base::fault::{self, Point};
-use crate::base::{Code, Error, Limits, Phase, Result};
+use crate::base::{Code, Error, Phase, Result};
 use crate::io::addr::Address;
 use crate::io::clock;
 use crate::io::inherited;
+use crate::io::keepalive::Keepalive;
+use crate::io::sync::PoolOptions;
+use crate::io::sync::spin::Spin;
 use crate::io::sys::{self, Bell, Interest, Ready};
 use crate::io::transport::connect_error;
 use crate::op::operation::Cause;
@@ -47,6 +50,7 @@ pub struct Conn {
     proto: ClientConn,
     input: BytesMut,
     output: OutBuf,
+    spin: Spin,
 }
 
 impl Conn {
@@ -54,14 +58,14 @@ impl Conn {
     pub fn connect(
         address: &Address,
         timeout: Duration,
-        limits: Limits,
+        options: &PoolOptions,
         interrupt: &Interrupt<'_>,
     ) -> Result<Conn> {
         let targets = socket_addresses(address)?;
         let mut failure = None;
         for target in &targets {
-            match connect(target, timeout, interrupt) {
-                Ok(socket) => return Ok(Conn::over(socket, limits)),
+            match connect(target, timeout, &options.keepalive, interrupt) {
+                Ok(socket) => return Ok(Conn::over(socket, options)),
                 Err(Undialled::Failed(reason)) => failure = Some(reason),
                 Err(Undialled::Interrupted(error)) => return Err(error.with_peer(address)),
             }
@@ -69,8 +73,15 @@ impl Conn {
         Err(explain(failure, timeout).with_peer(address))
     }
 
-    fn over(socket: Socket, limits: Limits) -> Conn {
-        Conn { socket, proto: ClientConn::new(limits), input: BytesMut::new(), output: OutBuf::new() }
+    /// A connection that was just made.
+    pub(super) fn over(socket: Socket, options: &PoolOptions) -> Conn {
+        Conn {
+            socket,
+            proto: ClientConn::new(options.limits),
+            input: BytesMut::new(),
+            output: OutBuf::new(),
+            spin: Spin::new(options.spin),
+        }
     }
 
     /// Sends a request. On an error, [`Sent::Nothing`] says that the peer can't have seen it whole, so
@@ -116,17 +127,41 @@ impl Conn {
 
     /// Waits for the reply, until the deadline or the bell.
     pub fn receive(&mut self, interrupt: &Interrupt<'_>) -> Result<Response> {
-        loop {
-            self.wait(Interest::Read, interrupt)?;
-            match self.read_once() {
-                Ok(0) => return Err(self.proto.lost(&self.input, None)),
-                Ok(_) => {}
-                Err(reason) if would_block(&reason) => continue,
-                Err(reason) => return Err(self.proto.lost(&self.input, Some(&reason))),
-            }
-            if let Some(response) = self.proto.receive(&mut self.input)? {
+        if let Some(time) = self.spin.time() {
+            let response = self.receive_spinning(time)?;
+            self.spin.learn(response.is_some());
+            if let Some(response) = response {
                 return Ok(response);
             }
+        }
+        loop {
+            self.wait(Interest::Read, interrupt)?;
+            if let Some(response) = self.receive_some()?.flatten() {
+                return Ok(response);
+            }
+        }
+    }
+
+    /// Looks for the reply for a time. Bells have to wait: it is shorter than falling asleep takes.
+    fn receive_spinning(&mut self, time: Duration) -> Result<Option<Response>> {
+        let until = clock::now() + time;
+        loop {
+            match self.receive_some()? {
+                Some(Some(response)) => return Ok(Some(response)),
+                Some(None) => {}
+                None if clock::now() >= until => return Ok(None),
+                None => std::hint::spin_loop(),
+            }
+        }
+    }
+
+    /// Reads what is there, and the reply once it is whole. The outer `None`: nothing is there.
+    fn receive_some(&mut self) -> Result<Option<Option<Response>>> {
+        match self.read_once() {
+            Ok(0) => Err(self.proto.lost(&self.input, None)),
+            Ok(_) => self.proto.receive(&mut self.input).map(Some),
+            Err(reason) if would_block(&reason) => Ok(None),
+            Err(reason) => Err(self.proto.lost(&self.input, Some(&reason))),
         }
     }
 
@@ -159,6 +194,11 @@ impl Conn {
         self.proto.is_reusable()
     }
 
+    /// The socket of an idle connection, for another kind of driver.
+    pub(super) fn into_socket(self) -> Socket {
+        self.socket
+    }
+
     /// Gives back buffers that one large call made grow.
     pub fn trim(&mut self) {
         if self.input.capacity() > KEPT_BUFFER_BYTES {
@@ -179,6 +219,21 @@ impl Interrupt<'_> {
     fn wait(&self, socket: &Socket, interest: Interest, timeout: Option<Duration>) -> io::Result<Ready> {
         let bells = [Some(self.client), self.call.map(|(bell, _)| bell)];
         fault::clock::sleeping(timeout, |timeout| sys::wait(socket.as_fd(), bells, interest, timeout))
+    }
+
+    /// Waits until a bell of the caller's rings, or this one's do, or the time is up, which is false.
+    pub(super) fn wait_for(&self, bell: &Bell, timeout: Option<Duration>) -> Result<bool> {
+        let bells = [Some(self.client), self.call.map(|(bell, _)| bell)];
+        let waited = fault::clock::sleeping(timeout, |timeout| {
+            sys::wait(bell.as_fd(), bells, Interest::Read, timeout)
+        });
+        match waited {
+            Ok(Ready::Socket) => Ok(true),
+            Ok(Ready::Bell) => self.check().map(|()| true),
+            Ok(Ready::TimedOut) => Ok(timeout.is_none_or(|timeout| !timeout.is_zero())),
+            Err(reason) if reason.kind() == io::ErrorKind::Interrupted => Ok(true),
+            Err(reason) => Err(Error::new(Code::OutOfResources, reason.to_string()).at(Phase::Connect)),
+        }
     }
 
     /// A bell rang: the call's, late or in time, or the client's.
@@ -217,7 +272,7 @@ fn would_block(reason: &io::Error) -> bool {
     matches!(reason.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }
 
-fn socket_addresses(address: &Address) -> Result<Vec<SockAddr>> {
+pub(super) fn socket_addresses(address: &Address) -> Result<Vec<SockAddr>> {
     match address.unix_path() {
         Some(path) => {
             let target = SockAddr::unix(path).map_err(|e| Error::invalid_argument("address", e))?;
@@ -242,21 +297,19 @@ impl From<io::Error> for Undialled {
 fn connect(
     target: &SockAddr,
     timeout: Duration,
+    keepalive: &Keepalive,
     interrupt: &Interrupt<'_>,
 ) -> std::result::Result<Socket, Undialled> {
     fault::check(Point::Connect)?;
-    let domain = target.domain();
-    let socket = Socket::new(domain, Type::STREAM.cloexec().nonblocking(), None)?;
-    inherited::note(&socket);
+    let socket = socket(target)?;
+    socket.set_nonblocking(true)?;
     match socket.connect(target) {
         Err(reason) if reason.raw_os_error() == Some(libc::EINPROGRESS) => {
             await_connected(&socket, timeout, interrupt)?;
         }
         connected => connected?,
     }
-    if domain != Domain::UNIX {
-        socket.set_tcp_nodelay(true)?;
-    }
+    prepare(&socket, keepalive)?;
     Ok(socket)
 }
 
@@ -281,12 +334,44 @@ fn await_connected(
     }
 }
 
-fn explain(failure: Option<io::Error>, timeout: Duration) -> Error {
+pub(super) fn socket(target: &SockAddr) -> io::Result<Socket> {
+    let socket = Socket::new(target.domain(), Type::STREAM.cloexec(), None)?;
+    inherited::note(&socket);
+    Ok(socket)
+}
+
+/// Sets the options of a connected socket.
+pub(super) fn prepare(socket: &Socket, keepalive: &Keepalive) -> io::Result<()> {
+    if socket.domain()? == Domain::UNIX {
+        return Ok(());
+    }
+    socket.set_tcp_nodelay(true)?;
+    keepalive.apply(socket)
+}
+
+pub(super) fn explain(failure: Option<io::Error>, timeout: Duration) -> Error {
     match failure {
         None => Error::new(Code::ResolveFailed, "the name has no address").at(Phase::Resolve),
         Some(reason) if reason.kind() == io::ErrorKind::TimedOut => {
             Error::new(Code::ConnectTimeout, format!("no connection within {timeout:?}")).at(Phase::Connect)
         }
         Some(reason) => connect_error(&reason),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::io::keepalive::tests::{UNUSUAL, read_back};
+
+    #[test]
+    fn a_connection_has_its_options() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = Address::Ip(listener.local_addr().unwrap());
+        let options = PoolOptions { keepalive: UNUSUAL, ..PoolOptions::default() };
+        let bell = Bell::new().unwrap();
+        let interrupt = Interrupt { client: &bell, call: None };
+        let conn = Conn::connect(&address, options.connect_timeout, &options, &interrupt).unwrap();
+        assert_eq!((read_back(&conn.socket), conn.socket.tcp_nodelay().unwrap()), (UNUSUAL, true));
     }
 }

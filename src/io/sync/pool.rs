@@ -1,12 +1,17 @@
 //! The idle connections to one address.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+
+use socket2::Socket;
 
 use crate::base::lock::Mutex;
 use crate::base::{Limits, Result};
 use crate::io::addr::Address;
+use crate::io::keepalive::Keepalive;
+use crate::io::seats::Seats;
 use crate::io::sync::conn::{Conn, Interrupt};
 
 /// How connections are made and kept.
@@ -19,9 +24,20 @@ pub struct PoolOptions {
     pub idle_timeout: Duration,
     /// Idle connections kept per address. Default 256.
     pub max_idle: usize,
+    /// Idle connections kept per address however long they are idle. Default 0.
+    pub min_idle: usize,
+    /// Calls that may use connections to one address at once; more wait for one of them, in order. Idle
+    /// connections of blocking calls and of others are kept apart. Without a meaning where connections are
+    /// multiplexed. 0, the default: any number.
+    pub max_connections: usize,
     /// Connections to each address that all calls share; 0: each call under way has one of its own.
     /// TTHeader only (ttheader.md §7.3). Default 0.
     pub multiplexed: usize,
+    /// When a peer that has vanished is given up.
+    pub keepalive: Keepalive,
+    /// For how long a blocking caller looks for its reply before it sleeps, where that has paid off. At most
+    /// 1 ms. Default 0: it sleeps at once.
+    pub spin: Duration,
     /// Limits on replies.
     pub limits: Limits,
 }
@@ -32,7 +48,11 @@ impl Default for PoolOptions {
             connect_timeout: Duration::from_secs(1),
             idle_timeout: Duration::from_secs(60),
             max_idle: 256,
+            min_idle: 0,
+            max_connections: 0,
             multiplexed: 0,
+            keepalive: Keepalive::DEFAULT,
+            spin: Duration::ZERO,
             limits: Limits::DEFAULT,
         }
     }
@@ -46,10 +66,18 @@ const SURELY_ALIVE: Duration = Duration::from_millis(1);
 pub struct Pool {
     address: Address,
     options: PoolOptions,
-    idle: Mutex<VecDeque<Idle>>,
+    state: Mutex<State>,
+    seats: Arc<Seats>,
     dialled: AtomicU64,
     reused: AtomicU64,
     found_dead: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    idle: VecDeque<Idle>,
+    /// Connections in the hands of calls.
+    busy: u64,
 }
 
 #[derive(Debug)]
@@ -69,6 +97,62 @@ pub struct Stats {
     pub found_dead: u64,
     /// Connections idle now.
     pub idle: u64,
+    /// Connections in use now, or being made.
+    pub busy: u64,
+    /// Calls that had to wait for a connection, as their number is limited.
+    pub waited: u64,
+    /// Calls that ended without one for that reason.
+    pub refused: u64,
+    /// Replies on multiplexed connections that nobody waited for any more.
+    pub dropped: u64,
+}
+
+impl Stats {
+    /// Both together.
+    #[must_use]
+    pub fn and(self, other: Stats) -> Stats {
+        Stats {
+            dialled: self.dialled + other.dialled,
+            reused: self.reused + other.reused,
+            found_dead: self.found_dead + other.found_dead,
+            idle: self.idle + other.idle,
+            busy: self.busy + other.busy,
+            waited: self.waited + other.waited,
+            refused: self.refused + other.refused,
+            dropped: self.dropped + other.dropped,
+        }
+    }
+}
+
+/// A connection in the hands of a call. Dropping it closes it.
+#[derive(Debug)]
+pub struct Lease<'a> {
+    /// The connection.
+    pub conn: Conn,
+    busy: Busy<'a>,
+}
+
+impl Lease<'_> {
+    /// Keeps the connection for the next call, if it is fit for one and there is room.
+    pub fn put_back(self, now: Instant) {
+        let Lease { conn, busy } = self;
+        if conn.is_reusable() {
+            let pool = busy.0;
+            // Counted with the same look at the pool that keeps the connection.
+            std::mem::forget(busy);
+            pool.put_back(conn, now);
+        }
+    }
+}
+
+/// A connection is counted as busy as long as this lives.
+#[derive(Debug)]
+struct Busy<'a>(&'a Pool);
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.0.state.lock().busy -= 1;
+    }
 }
 
 impl Pool {
@@ -77,7 +161,8 @@ impl Pool {
         Pool {
             address,
             options,
-            idle: Mutex::new(VecDeque::new()),
+            state: Mutex::default(),
+            seats: Seats::new(options.max_connections),
             dialled: AtomicU64::new(0),
             reused: AtomicU64::new(0),
             found_dead: AtomicU64::new(0),
@@ -89,65 +174,101 @@ impl Pool {
         &self.address
     }
 
+    /// Seats for the calls that use its connections; those of calls that nobody waits for as well.
+    pub fn seats(&self) -> &Arc<Seats> {
+        &self.seats
+    }
+
     /// The newest idle connection that is alive, if there is one.
-    pub fn take_idle(&self, now: Instant) -> Option<Conn> {
+    pub fn take_idle(&self, now: Instant) -> Option<Lease<'_>> {
         loop {
             // The lock is not held while the system is asked.
-            let Idle { conn, since } = self.idle.lock().pop_back()?;
+            let (Idle { conn, since }, kept) = {
+                let mut state = self.state.lock();
+                let kept = state.idle.len() <= self.options.min_idle;
+                let idle = state.idle.pop_back()?;
+                state.busy += 1;
+                (idle, kept)
+            };
+            let lease = Lease { conn, busy: Busy(self) };
             let age = now.saturating_duration_since(since);
-            if age < SURELY_ALIVE || (age < self.options.idle_timeout && conn.is_alive()) {
+            if age < SURELY_ALIVE || ((kept || age < self.options.idle_timeout) && lease.conn.is_alive()) {
                 self.reused.fetch_add(1, Ordering::Relaxed);
-                return Some(conn);
+                return Some(lease);
             }
             self.found_dead.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     /// A fresh connection. Blocks up to the connect timeout, or to what is left of the call.
-    pub fn dial(&self, left: Option<Duration>, interrupt: &Interrupt<'_>) -> Result<Conn> {
+    pub fn dial(&self, left: Option<Duration>, interrupt: &Interrupt<'_>) -> Result<Lease<'_>> {
         let timeout =
             left.map_or(self.options.connect_timeout, |left| left.min(self.options.connect_timeout));
-        let timeout = timeout.max(Duration::from_millis(1));
-        let conn = Conn::connect(&self.address, timeout, self.options.limits, interrupt)?;
+        let conn =
+            Conn::connect(&self.address, timeout.max(Duration::from_millis(1)), &self.options, interrupt)?;
         self.dialled.fetch_add(1, Ordering::Relaxed);
-        Ok(conn)
+        self.state.lock().busy += 1;
+        Ok(Lease { conn, busy: Busy(self) })
     }
 
-    /// Keeps a connection for the next call, if it is fit for one and there is room.
-    pub fn put_back(&self, mut conn: Conn, now: Instant) {
-        if !conn.is_reusable() {
-            return;
-        }
+    fn put_back(&self, mut conn: Conn, now: Instant) {
         conn.trim();
         let outdated = {
-            let mut idle = self.idle.lock();
-            if idle.len() < self.options.max_idle {
-                idle.push_back(Idle { conn, since: now });
+            let mut state = self.state.lock();
+            state.busy -= 1;
+            if state.idle.len() < self.options.max_idle {
+                state.idle.push_back(Idle { conn, since: now });
             }
-            match idle.front() {
-                Some(oldest) if now.saturating_duration_since(oldest.since) >= self.options.idle_timeout => {
-                    idle.pop_front()
-                }
-                _ => None,
-            }
+            let too_many = state.idle.len() > self.options.min_idle;
+            state.idle.pop_front_if(|oldest| {
+                too_many && now.saturating_duration_since(oldest.since) >= self.options.idle_timeout
+            })
         };
         // Closed here, outside the lock.
         drop(outdated);
     }
 
+    /// Keeps a connection that was just made, if there is room.
+    pub(super) fn adopt(&self, conn: Conn, now: Instant) {
+        self.dialled.fetch_add(1, Ordering::Relaxed);
+        let mut state = self.state.lock();
+        if state.idle.len() < self.options.max_idle {
+            state.idle.push_back(Idle { conn, since: now });
+        }
+    }
+
+    /// Gives an idle connection away, to be driven otherwise.
+    pub fn give_away(&self, now: Instant) -> Option<Socket> {
+        let Lease { conn, busy: _busy } = self.take_idle(now)?;
+        Some(conn.into_socket())
+    }
+
+    pub(super) fn options(&self) -> &PoolOptions {
+        &self.options
+    }
+
     /// Closes all idle connections.
     pub fn clear(&self) {
-        let idle = std::mem::take(&mut *self.idle.lock());
+        let idle = std::mem::take(&mut self.state.lock().idle);
         drop(idle);
     }
 
     /// What the pool has done so far.
     pub fn stats(&self) -> Stats {
+        let (idle, busy) = {
+            let state = self.state.lock();
+            (state.idle.len() as u64, state.busy)
+        };
+        let (waited, refused) = self.seats.counts();
         Stats {
             dialled: self.dialled.load(Ordering::Relaxed),
             reused: self.reused.load(Ordering::Relaxed),
             found_dead: self.found_dead.load(Ordering::Relaxed),
-            idle: self.idle.lock().len() as u64,
+            idle,
+            busy,
+            waited,
+            refused,
+            dropped: 0,
         }
     }
 }

@@ -56,6 +56,7 @@ impl Pair {
             from_service: "test",
             timeout: None,
             deadline: None,
+            checksum: false,
             metainfo: &metainfo,
             body: &body,
         };

@@ -91,6 +91,8 @@ pub struct ServerConn {
     decoder: Decoder,
     frames: Frames,
     timeouts: Timeouts,
+    /// Replies are sent with a checksum.
+    checksum: bool,
     /// The requests that handlers work on, by ticket.
     pending: Pendings,
     detected: bool,
@@ -157,6 +159,7 @@ impl ServerConn {
             decoder: Decoder::new(limits),
             frames: Frames::new(limits),
             timeouts,
+            checksum: limits.checksum,
             pending: Pendings::default(),
             detected: false,
             multiplexed: false,
@@ -241,7 +244,7 @@ impl ServerConn {
         let close = close && !self.multiplexed;
         if reply.answer != Answer::Oneway {
             let crrst = close || self.drain_until.is_some() && !self.multiplexed;
-            write_reply(out, &pending, reply, crrst).map_err(|error| error.at(Phase::Send))?;
+            write_reply(out, &pending, reply, crrst, self.checksum).map_err(|error| error.at(Phase::Send))?;
             self.writing_since.get_or_insert(now);
         }
         self.closing |= close;
@@ -346,7 +349,13 @@ fn check_request(inbound: &Inbound) -> Result<()> {
 }
 
 /// Mirrors the request's format (§3.4); the payload's sequence id goes into both places (§4.4).
-fn write_reply(out: &mut OutBuf, pending: &Pending, reply: &Reply, crrst: bool) -> Result<()> {
+fn write_reply(
+    out: &mut OutBuf,
+    pending: &Pending,
+    reply: &Reply,
+    crrst: bool,
+    checksum: bool,
+) -> Result<()> {
     let exception_body;
     let biz_body;
     let (kind, body) = match &reply.answer {
@@ -362,11 +371,18 @@ fn write_reply(out: &mut OutBuf, pending: &Pending, reply: &Reply, crrst: bool) 
     };
     let outbound =
         Outbound { layout: pending.layout, flags: 0, seq: pending.seq, kind, name: &pending.method, body };
-    frame::encode(out, &outbound, |header| write_header(header, reply, kind, crrst))
+    frame::encode(out, &outbound, |header| {
+        write_header(header, reply, crrst);
+        // Behind the handler's pairs: of two values of a key the last one counts.
+        if checksum {
+            header.checksum();
+        }
+        header.int(int::MSG_TYPE, if kind == MessageType::Exception { b"3" } else { b"2" });
+    })
 }
 
-/// The keys that Kitex's server meta handler writes (§2.1, §2.2, §6).
-fn write_header(header: &mut HeaderWriter<'_>, reply: &Reply, kind: MessageType, crrst: bool) {
+/// The string keys that Kitex's server meta handler writes (§2.2, §6).
+fn write_header(header: &mut HeaderWriter<'_>, reply: &Reply, crrst: bool) {
     if let Answer::Biz(status) = &reply.answer {
         biz::write(status, header);
     }
@@ -374,7 +390,6 @@ fn write_header(header: &mut HeaderWriter<'_>, reply: &Reply, kind: MessageType,
     if crrst {
         header.string(b"", keys::CONNECTION_RESET, b"1");
     }
-    header.int(int::MSG_TYPE, if kind == MessageType::Exception { b"3" } else { b"2" });
 }
 
 fn encode_exception(payload: Payload, exception: &Exception) -> Result<Message> {

@@ -86,6 +86,7 @@ fn request(layout: Layout) -> Request<'static> {
         from_service: "test",
         timeout: None,
         deadline: None,
+        checksum: false,
         metainfo: &EMPTY,
         body: Box::leak(Box::new(message(BODY))),
     }

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use crate::base::fault::{self, Point};
 use crate::base::lock::Mutex;
 use crate::base::{Code, Error, Message, Metainfo, Phase, Result, log, panic};
-use crate::io::sync::{self, Conn, Interrupt, Pool, PoolOptions, Sent, Stats};
+use crate::io::seats::Seat;
+use crate::io::sync::{self, Interrupt, Lease, Pool, PoolOptions, Sent, Stats};
 use crate::io::{Address, Bell, clock, thread};
 use crate::op::operation::{Cancel, Cause};
 use crate::proto::call::{Request, Response};
@@ -145,7 +146,7 @@ pub struct Client {
 
 pub(super) struct Peer {
     pub(super) name: Arc<str>,
-    pub(super) pool: Pool,
+    pub(super) pool: Arc<Pool>,
 }
 
 /// One blocking call on its way: its terms and what it has learnt so far.
@@ -172,10 +173,15 @@ impl Client {
             let text = "multiplexed connections need a TTHeader transport";
             return Err(Error::invalid_argument("transport", text));
         }
+        if options.pool.min_idle > options.pool.max_idle {
+            let text =
+                format_args!("{} is more than max_idle, {}", options.pool.min_idle, options.pool.max_idle);
+            return Err(Error::invalid_argument("min_idle", text));
+        }
         let cut_off = Bell::new().map_err(|e| Error::new(Code::OutOfResources, e.to_string()))?;
         let peers = options.addresses.iter().map(|address| Peer {
             name: address.to_string().into(),
-            pool: Pool::new(address.clone(), options.pool),
+            pool: Arc::new(Pool::new(address.clone(), options.pool)),
         });
         Ok(Arc::new(Client {
             peers: peers.collect(),
@@ -265,9 +271,37 @@ impl Client {
             from_service: &self.options.caller,
             timeout: terms.timeout.filter(|_| self.options.tell_timeout),
             deadline: terms.deadline,
+            checksum: self.options.pool.limits.checksum,
             metainfo,
             body,
         }
+    }
+
+    /// Makes connections to each address, all at once, and leaves them idle for the first calls of either
+    /// kind. The error names the addresses that could not be given all of them within the time; what could be
+    /// made stays. Blocks.
+    pub fn warm_up(&self, connections: usize, timeout: Duration) -> Result<()> {
+        self.check_blocking()?;
+        let pool = &self.options.pool;
+        if pool.multiplexed > 0 {
+            return Err(Error::new(
+                Code::Unsupported,
+                "multiplexed connections are made by their first calls",
+            ));
+        }
+        let most = match pool.max_connections {
+            0 => pool.max_idle,
+            limit => pool.max_idle.min(limit),
+        };
+        if connections == 0 || connections > most {
+            let text = format_args!("{connections} is not within 1 and {most}, what is kept idle at most");
+            return Err(Error::invalid_argument("connections", text));
+        }
+        let failures = sync::warm_up(self.peers.iter().map(|peer| &*peer.pool), connections, timeout);
+        if self.closed.load(Ordering::Acquire) {
+            self.peers.iter().for_each(|peer| peer.pool.clear());
+        }
+        sync::summary(failures, self.peers.len())
     }
 
     /// Refuses new calls and closes idle connections. Calls under way end by themselves, or at once as
@@ -287,12 +321,7 @@ impl Client {
     pub fn stats(&self) -> Stats {
         let driven = self.shard.get().map(|shard| shard.driver().stats());
         let pools = self.peers.iter().map(|peer| peer.pool.stats());
-        pools.chain(driven).fold(Stats::default(), |sum, stats| Stats {
-            dialled: sum.dialled + stats.dialled,
-            reused: sum.reused + stats.reused,
-            found_dead: sum.found_dead + stats.found_dead,
-            idle: sum.idle + stats.idle,
-        })
+        pools.chain(driven).fold(Stats::default(), Stats::and)
     }
 
     pub(super) fn next_seq(&self) -> i32 {
@@ -337,9 +366,11 @@ impl Call<'_> {
 
     fn attempt(&mut self, peer: &Peer) -> Result<Response> {
         self.facts.attempts += 1;
-        while let Some(conn) = peer.pool.take_idle(self.now) {
+        // Kept until the connection is back in the pool, where the next call finds it.
+        let _seat = self.seat(peer)?;
+        while let Some(lease) = peer.pool.take_idle(self.now) {
             self.facts.reused_connection = true;
-            match self.exchange(peer, conn) {
+            match self.exchange(lease) {
                 // The peer had dropped the connection; the next one may be good.
                 Err((_, Sent::Nothing)) => {}
                 Err((error, Sent::Maybe)) => return Err(error),
@@ -349,11 +380,24 @@ impl Call<'_> {
         self.facts.reused_connection = false;
         let left = self.time_left();
         let dialled = with_interrupt(self.client, self.parent, |interrupt| peer.pool.dial(left, interrupt));
-        let conn = dialled.map_err(|error| self.explain_dial(error, left))?;
-        self.exchange(peer, conn).map_err(|(error, _)| error)
+        let lease = dialled.map_err(|error| self.explain_dial(error, left))?;
+        self.exchange(lease).map_err(|(error, _)| error)
     }
 
-    fn exchange(&mut self, peer: &Peer, mut conn: Conn) -> std::result::Result<Response, (Error, Sent)> {
+    /// The right to use a connection to the address, where the number of calls that have it is limited.
+    fn seat(&mut self, peer: &Peer) -> Result<Option<Seat>> {
+        if self.client.options.pool.max_connections == 0 {
+            return Ok(None);
+        }
+        let seat = with_interrupt(self.client, self.parent, |interrupt| {
+            sync::wait_for_seat(peer.pool.seats(), self.terms.deadline, interrupt)
+        });
+        self.now = clock::now();
+        seat
+    }
+
+    fn exchange(&mut self, mut lease: Lease<'_>) -> std::result::Result<Response, (Error, Sent)> {
+        let conn = &mut lease.conn;
         let client = self.client;
         let request = client.request(self.method, self.message, self.metainfo, self.terms, client.next_seq());
         let response = with_interrupt(client, self.parent, |interrupt| {
@@ -366,7 +410,7 @@ impl Call<'_> {
         self.facts.reply_bytes = response.wire_bytes;
         self.now = clock::now();
         if !client.closed.load(Ordering::Acquire) {
-            peer.pool.put_back(conn, self.now);
+            lease.put_back(self.now);
         }
         Ok(response)
     }

@@ -27,7 +27,7 @@ pub(super) struct Shard {
 impl Shard {
     pub(super) fn start(client: &Client) -> Result<Shard> {
         let runtime = client.options.runtime.clone().map_or_else(Runtime::shared, Ok)?;
-        let peers = client.peers.iter().map(|peer| (Arc::clone(&peer.name), peer.pool.address().clone()));
+        let peers = client.peers.iter().map(|peer| (Arc::clone(&peer.name), Arc::clone(&peer.pool)));
         let driver = Driver::start(peers.collect(), client.options.pool, &runtime);
         Ok(Shard { driver, runtime })
     }

@@ -12,7 +12,8 @@ use crate::io::runtime::Runtime;
 use crate::io::{Dispatch, Responder, inline};
 use crate::proto::pingpong::{Answer, Exception};
 use crate::rpc::server::acl::Acl;
-use crate::rpc::server::in_flight::InFlight;
+use crate::rpc::server::crew::Crew;
+use crate::rpc::server::in_flight::{InFlight, Permit};
 use crate::rpc::server::request::{Admission, Request};
 use crate::rpc::server::router::{Route, Router};
 use crate::rpc::server::service::{Handler, MethodOptions};
@@ -42,6 +43,7 @@ struct Target {
     options: MethodOptions,
     service: Bytes,
     shape: Option<CallShape>,
+    crew: Option<Arc<Crew>>,
 }
 
 impl Dispatcher {
@@ -75,13 +77,14 @@ impl Dispatcher {
                 options: entry.options,
                 service: entry.service.clone(),
                 shape: entry.shape.clone(),
+                crew: entry.crew.clone(),
             }),
             Route::CatchAll(handler) => {
                 // Nothing is known about the method, so the message's own type decides.
                 let oneway = inbound.kind == MessageType::Oneway;
                 let options = MethodOptions { oneway, ..MethodOptions::default() };
                 let service = Bytes::copy_from_slice(named);
-                Ok(Target { handler: Arc::clone(handler), options, service, shape: None })
+                Ok(Target { handler: Arc::clone(handler), options, service, shape: None, crew: None })
             }
             Route::UnknownMethod => {
                 let [service, method] = lossy();
@@ -94,6 +97,16 @@ impl Dispatcher {
                 Err((ApplicationException::UNKNOWN_SERVICE, text))
             }
         }
+    }
+
+    /// Places in flight, or what has too many requests. A method's own limit comes first: what it refuses takes
+    /// no place from others.
+    fn permits(&self, target: &Target) -> Result<(Permit, Option<Permit>), &'static str> {
+        let own = match &target.crew {
+            Some(crew) => Some(crew.admit().ok_or("of this method or service ")?),
+            None => None,
+        };
+        Ok((self.in_flight.admit().ok_or("")?, own))
     }
 
     /// Asks whether the request may be handled, and handles it.
@@ -117,17 +130,17 @@ impl Dispatch for Dispatcher {
             Err((type_id, text)) => return send(responder, exception(type_id, text, true)),
         };
         let oneway = target.options.oneway;
-        match self.in_flight.admit() {
-            Some(permit) => {
-                let admission = Admission { permit, log: self.log.clone() };
+        match self.permits(&target) {
+            Ok(permits) => {
+                let admission = Admission { permits, log: self.log.clone() };
                 let follow = self.terms.follow_caller_timeout;
                 let request = Request::new(target.service.clone(), inbound, responder, oneway, admission)
                     .with_shape(target.shape.clone());
                 self.admit(target, if follow { request.with_caller_timeout() } else { request });
             }
-            None if oneway => send(responder, Answer::Oneway),
-            None => {
-                let text = "request over limit: too many requests in flight".to_owned();
+            Err(_) if oneway => send(responder, Answer::Oneway),
+            Err(what) => {
+                let text = format!("request over limit: too many requests {what}in flight");
                 send(responder, exception(ApplicationException::INTERNAL_ERROR, text, false));
             }
         }
@@ -141,8 +154,13 @@ fn start(log: &Log, target: Target, runtime: &Runtime, request: Request) {
         return inline::run(log, "server", what, || run(log, &*target.handler, request));
     }
     let log = log.clone();
+    let Target { handler, crew, .. } = target;
+    let job = Box::new(move || run(&log, &*handler, request));
     // Refused only while the runtime ends: the connection ends with it.
-    let _ = runtime.workers().submit(Box::new(move || run(&log, &*target.handler, request)));
+    let _ = match crew {
+        Some(crew) => crew.submit(job),
+        None => runtime.workers().submit(job),
+    };
 }
 
 /// Runs a handler. A panic ends the request, which answers it, but not the thread.

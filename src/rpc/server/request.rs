@@ -9,7 +9,7 @@ use crate::base::log::{Level, Log};
 use crate::base::{Biz, Code, Encoding, Error, Message, Metainfo, MetainfoKind, Result};
 use crate::codec::CallShape;
 use crate::codec::json::JsonOptions;
-use crate::io::{Responder, clock};
+use crate::io::{Credentials, Responder, clock};
 use crate::op::operation::Cause;
 use crate::proto::pingpong::{Answer, Exception, Reply};
 use crate::rpc::context::Context;
@@ -31,6 +31,7 @@ pub struct Request {
     backward: Metainfo,
     oneway: bool,
     peer: Arc<str>,
+    credentials: Option<Credentials>,
     responder: Option<Responder>,
     deadline: Option<Instant>,
     context: OnceLock<Context>,
@@ -38,13 +39,13 @@ pub struct Request {
     /// Why the arguments could not be read, if they could not.
     unreadable: Option<Error>,
     log: Log,
-    // Counted as in flight until the request is gone.
-    _permit: Permit,
+    // Counted as in flight until the request is gone: by the server, and by its method's own threads.
+    _permits: (Permit, Option<Permit>),
 }
 
 /// What a server gives a request that it takes.
 pub(super) struct Admission {
-    pub(super) permit: Permit,
+    pub(super) permits: (Permit, Option<Permit>),
     pub(super) log: Log,
 }
 
@@ -69,9 +70,10 @@ impl Request {
             backward: Metainfo::new(),
             oneway,
             peer: Arc::clone(responder.peer()),
+            credentials: responder.credentials(),
             responder: Some(responder),
             log: admission.log,
-            _permit: admission.permit,
+            _permits: admission.permits,
         }
     }
 
@@ -167,6 +169,14 @@ impl Request {
     /// The caller's address.
     pub fn peer(&self) -> &str {
         &self.peer
+    }
+
+    /// Which process and user made the caller's connection; UNSUPPORTED unless that is a unix socket.
+    pub fn peer_credentials(&self) -> Result<Credentials> {
+        self.credentials.ok_or_else(|| {
+            let text = "only callers through a unix socket have credentials";
+            Error::new(Code::Unsupported, text).with_peer(&self.peer)
+        })
     }
 
     /// Whether the caller waits for no answer.

@@ -9,6 +9,8 @@ use crate::base::{Code, Error, Result};
 use crate::codec::CallShape;
 use crate::idl::Schema;
 use crate::idl::schema::ServiceId;
+use crate::rpc::Runtime;
+use crate::rpc::server::crew::{Crew, WorkerOptions};
 use crate::rpc::server::request::Request;
 
 /// Answers requests.
@@ -38,6 +40,8 @@ pub(super) struct MethodEntry {
     pub(super) options: MethodOptions,
     pub(super) service: Bytes,
     pub(super) shape: Option<CallShape>,
+    /// Its own threads, or its service's; `None`: the runtime's.
+    pub(super) crew: Option<Arc<Crew>>,
 }
 
 /// A named service.
@@ -46,6 +50,9 @@ pub struct Service {
     /// The host chooses the keys, so nobody else can make them collide.
     pub(super) methods: FxHashMap<Box<[u8]>, Arc<MethodEntry>>,
     pub(super) fallback: bool,
+    /// Threads of its own, for all methods but those that have their own.
+    workers: Option<WorkerOptions>,
+    methods_workers: FxHashMap<Box<[u8]>, WorkerOptions>,
     idl: Option<(Arc<Schema>, ServiceId)>,
 }
 
@@ -56,7 +63,14 @@ impl Service {
         if name.is_empty() || name.contains('/') {
             return Err(Error::invalid_argument("name", "a service name is not empty and has no slash"));
         }
-        Ok(Service { name, methods: FxHashMap::default(), fallback: false, idl: None })
+        Ok(Service {
+            name,
+            methods: FxHashMap::default(),
+            fallback: false,
+            workers: None,
+            methods_workers: FxHashMap::default(),
+            idl: None,
+        })
     }
 
     /// A service of an IDL; an empty name means the IDL's main service. It takes the IDL's methods only,
@@ -95,7 +109,7 @@ impl Service {
             return Err(Error::invalid_argument("flags", why));
         }
         let options = MethodOptions { oneway, ..options };
-        let entry = MethodEntry { handler, options, service, shape };
+        let entry = MethodEntry { handler, options, service, shape, crew: None };
         self.methods.insert(name.as_bytes().into(), Arc::new(entry));
         Ok(())
     }
@@ -122,6 +136,36 @@ impl Service {
         let shape = CallShape::new(schema, found);
         shape.expect_unary()?;
         Ok(Some(shape))
+    }
+
+    /// Gives the handlers of a method threads of their own, or those of all methods that have none and are not
+    /// inline (`method` is empty): slow ones then keep no others waiting. A later call replaces an earlier one.
+    pub fn set_workers(&mut self, method: &str, options: WorkerOptions) -> Result<()> {
+        options.check()?;
+        if method.is_empty() {
+            self.workers = Some(options);
+            return Ok(());
+        }
+        let why = match self.methods.get(method.as_bytes()) {
+            None => format!("service {} has no method {method} yet", self.name),
+            Some(entry) if entry.options.inline => format!("{method} is inline: it uses no worker threads"),
+            Some(_) => {
+                self.methods_workers.insert(method.as_bytes().into(), options);
+                return Ok(());
+            }
+        };
+        Err(Error::invalid_argument("method", why))
+    }
+
+    /// Makes the pools. The methods are nobody else's yet.
+    pub(super) fn start_workers(&mut self, runtime: &Runtime) {
+        let shared = self.workers.map(|options| Crew::start(options, runtime));
+        for (name, entry) in &mut self.methods {
+            let own = self.methods_workers.get(name).map(|options| Crew::start(*options, runtime));
+            if let Some(entry) = Arc::get_mut(entry).filter(|entry| !entry.options.inline) {
+                entry.crew = own.or_else(|| shared.clone());
+            }
+        }
     }
 
     /// Makes it the service that takes calls which name none (ttheader.md §8, row 3).

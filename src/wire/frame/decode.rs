@@ -8,7 +8,7 @@ use crate::wire::thrift::message::Head;
 use crate::wire::thrift::{Envelope, MessageType, Skipper};
 use crate::wire::ttheader::preamble::too_large;
 use crate::wire::ttheader::{self, Header, Preamble};
-use crate::wire::{be, kitex_protobuf, mesh};
+use crate::wire::{be, checksum, keys, kitex_protobuf, mesh};
 
 /// Bytes needed to tell the forms of a message apart.
 const SNIFF_BYTES: usize = 8;
@@ -106,6 +106,9 @@ impl Decoder {
         let Some(plan) = self.plan(bytes, lead)? else { return Ok(None) };
         let Some(end) = plan.end else { return self.walk(bytes, lead, plan) };
         let Some(payload) = bytes.get(plan.envelope_at..end) else { return self.wait(end) };
+        if self.limits.checksum {
+            check_payload(bytes, lead, end)?;
+        }
         let envelope = match plan.payload {
             Payload::KitexProtobuf => kitex_protobuf::peek(payload)?,
             Payload::ThriftBinary => Head::peek(payload, &self.limits)?
@@ -294,6 +297,18 @@ impl Found {
             seq: envelope.seq,
             body: bytes,
         }
+    }
+}
+
+/// A payload that brings a checksum has to match it; it is not parsed before (ttheader.md §9).
+fn check_payload(bytes: &[u8], lead: Lead, end: usize) -> Result<()> {
+    let Lead::TtHeader { preamble, .. } = lead else { return Ok(()) };
+    let at = preamble.header_len();
+    let info = bytes.get(Preamble::BYTES + 2..at).unwrap_or_default();
+    let payload = bytes.get(at..end).unwrap_or_default();
+    match ttheader::find_string(info, keys::CRC32C) {
+        Some(expected) => checksum::check(expected, payload),
+        None => Ok(()),
     }
 }
 

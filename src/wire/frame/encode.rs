@@ -1,9 +1,10 @@
 //! The bytes of a message to send.
 
-use bytes::BufMut;
+use bytes::{BufMut, BytesMut};
 
 use super::{Layout, Payload};
 use crate::base::{Code, Error, Limits, Message, Result};
+use crate::wire::checksum::Checksum;
 use crate::wire::kitex_protobuf;
 use crate::wire::outbuf::OutBuf;
 use crate::wire::thrift::message;
@@ -50,11 +51,14 @@ pub fn encode(
     };
 
     let tail = out.tail();
+    let mut checksum_at = None;
     if ttheader {
         let mut header = HeaderWriter::begin(tail, frame.flags, frame.seq);
         fill_header(&mut header);
+        checksum_at = header.checksum_at();
         header.finish(if framed { frame_len + 4 } else { frame_len })?;
     }
+    let payload_at = tail.len();
     // From here on nothing fails: the name is shorter than the frame, whose length is checked.
     if framed {
         tail.put_u32(wire_frame_len);
@@ -64,8 +68,20 @@ pub fn encode(
         Payload::KitexProtobuf => kitex_protobuf::VERSION,
     };
     message::write(tail, version, frame.kind, frame.name, frame.seq)?;
+    if let Some(at) = checksum_at {
+        fill_checksum(tail, at, payload_at, frame.body);
+    }
     out.put_message(frame.body);
     Ok(())
+}
+
+/// The payload's first bytes are in the tail already; its segments are read where they are.
+fn fill_checksum(tail: &mut BytesMut, at: usize, payload_at: usize, body: &Message) {
+    let start = tail.get(payload_at..).unwrap_or_default();
+    let checksum = body.segments().iter().fold(Checksum::of(start), |sum, segment| sum.and(segment));
+    if let Some(place) = tail.get_mut(at..at + Checksum::BYTES) {
+        place.copy_from_slice(&checksum.text());
+    }
 }
 
 #[cold]

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::base::{Code, Error, Limits, Message, Result};
+use crate::wire::checksum::Checksum;
 use crate::wire::kitex_protobuf;
 use crate::wire::outbuf::OutBuf;
 use crate::wire::thrift::ApplicationException;
@@ -493,6 +494,73 @@ fn a_large_body_is_linked_on_the_way_out_and_shared_on_the_way_in() {
     let message = Decoder::new(Limits::DEFAULT).decode(&mut buf).unwrap().unwrap();
     assert_eq!(message.body, body.bytes());
     assert_eq!(message.body.as_ptr() as usize - at as usize, bytes.len() - message.body.len());
+}
+
+/// The last bytes of example M are its payload, from the frame's length on.
+#[test]
+fn a_payload_is_checked_against_its_checksum_before_it_is_read() {
+    let limits = Limits { checksum: true, ..Limits::DEFAULT };
+    let good = example("M");
+    assert_eq!(&decode_with(limits, &good).unwrap().unwrap().body[..], HI);
+    let payload_at = good.len() - HI.len() - 4 - Envelope::FIXED_BYTES - b"Echo".len();
+    for at in payload_at..good.len() {
+        let mut bytes = good.clone();
+        bytes[at] ^= 0x10;
+        assert!(decode_with(limits, &bytes).is_err(), "byte {at}");
+        // Lengths and versions are found out before, the rest by the checksum alone.
+        if at > good.len() - HI.len() {
+            let error = decode_with(limits, &bytes).unwrap_err();
+            assert_eq!(error.code(), Code::ChecksumMismatch);
+            assert_eq!(error.text(), "payload validation error: validation failed, err=24e132c2");
+        }
+    }
+    // Upper case is another value; who does not check does not look.
+    let at = good.windows(8).position(|bytes| bytes == b"24e132c2").unwrap();
+    let mut upper = good.clone();
+    upper[at..at + 8].make_ascii_uppercase();
+    assert_eq!(decode_with(limits, &upper).unwrap_err().code(), Code::ChecksumMismatch);
+    assert!(decode(&upper).unwrap().is_some());
+    // No key, an empty value, no header at all.
+    assert!(decode_with(limits, &example("B")).unwrap().is_some());
+    assert!(decode_with(limits, &example("F")).unwrap().is_some());
+    let empty = sent(b"hi", |header| {
+        header.string(b"", b"crc32c", b"");
+    });
+    assert!(decode_with(limits, &empty).unwrap().is_some());
+}
+
+/// A call with this body, and 9,000 bytes more that are linked.
+fn sent(text: &[u8], fill: impl FnOnce(&mut HeaderWriter<'_>)) -> Vec<u8> {
+    let segments = vec![Bytes::copy_from_slice(text), Bytes::from(vec![7; 9000]), Bytes::from_static(b"!")];
+    let body = Message::from_segments(Encoding::THRIFT_BINARY, segments);
+    let frame = Outbound {
+        layout: Layout::TTHEADER_FRAMED,
+        flags: 0,
+        seq: 1,
+        kind: MessageType::Call,
+        name: b"Echo",
+        body: &body,
+    };
+    bytes_of(&frame, fill).unwrap()
+}
+
+#[test]
+fn the_checksum_covers_the_frame_length_and_linked_segments_alike() {
+    let limits = Limits { checksum: true, ..Limits::DEFAULT };
+    let bytes = sent(b"first", |header| {
+        // A pair of the host's with that key loses.
+        header.string(b"", b"crc32c", b"mine").checksum().int(22, b"1");
+    });
+    let inbound = decode_with(limits, &bytes).unwrap().unwrap();
+    let payload = &bytes[inbound.header.as_ref().unwrap().wire_len()..];
+    assert_eq!(&payload[..4], (bytes.len() as u32 - 4 - (bytes.len() - payload.len()) as u32).to_be_bytes());
+    let text = Checksum::of(payload).text();
+    assert_eq!(inbound.header.unwrap().string(b"crc32c"), Some(&text[..]));
+    for at in [bytes.len() - 1, bytes.len() - 5000, bytes.len() - 9003] {
+        let mut bytes = bytes.clone();
+        bytes[at] ^= 1;
+        assert_eq!(decode_with(limits, &bytes).unwrap_err().code(), Code::ChecksumMismatch);
+    }
 }
 
 proptest! {

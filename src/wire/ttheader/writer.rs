@@ -5,6 +5,7 @@ use bytes::{BufMut, BytesMut};
 use super::Preamble;
 use super::entries::block;
 use crate::base::{Code, Error, Limits, Result};
+use crate::wire::checksum::Checksum;
 use crate::wire::keys;
 
 /// Appends a header to a buffer. Blocks are opened as entries come; Kitex's order is ACL, strings,
@@ -18,6 +19,7 @@ pub struct HeaderWriter<'a> {
     count_at: usize,
     count: u16,
     error: Option<Error>,
+    checksum_at: Option<usize>,
     finished: bool,
 }
 
@@ -41,6 +43,7 @@ impl<'a> HeaderWriter<'a> {
             count_at: 0,
             count: 0,
             error: None,
+            checksum_at: None,
             finished: false,
         }
     }
@@ -88,6 +91,20 @@ impl<'a> HeaderWriter<'a> {
             self.put_string(&[], value);
         }
         self
+    }
+
+    /// Adds room for the checksum of the payload, which is written behind the header (ttheader.md §9).
+    pub fn checksum(&mut self) -> &mut Self {
+        self.string(b"", keys::CRC32C, &[b'0'; Checksum::BYTES]);
+        if self.error.is_none() {
+            self.checksum_at = Some(self.out.len() - Checksum::BYTES);
+        }
+        self
+    }
+
+    /// Where in the buffer the checksum belongs, if there is to be one.
+    pub(crate) fn checksum_at(&self) -> Option<usize> {
+        self.checksum_at
     }
 
     /// Pads the header and fills in its lengths; `payload_len` bytes must follow it.

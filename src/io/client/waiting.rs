@@ -1,0 +1,135 @@
+//! A started call that waits for its turn at a connection, where their number is limited.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Waker};
+
+use tokio::runtime::Handle;
+
+use crate::base::lock::Mutex;
+use crate::base::{Error, Phase, Result};
+use crate::io::client::driver::{Ends, Shared};
+use crate::io::client::line::Job;
+use crate::io::seats::{Found, Queued};
+use crate::io::timer::LazyTimer;
+use crate::op::operation::Cause;
+
+/// Gives a call its seat, unless it has one; a place in the queue if there is none.
+pub(super) fn find_seat(shared: &Shared, job: &mut Job, peer: usize) -> Result<Option<Queued>> {
+    let seats = shared.seats(peer);
+    // A call that is tried again may go to another address.
+    job.seat.take_if(|seat| !seat.is_of(seats));
+    if job.seat.is_some() {
+        return Ok(None);
+    }
+    match seats.find_for_task()? {
+        Found::Unlimited => {}
+        Found::Seat(seat) => job.seat = Some(seat),
+        Found::Queue(queued) => return Ok(Some(queued)),
+    }
+    Ok(None)
+}
+
+/// Lets a call wait in a task of its own.
+pub(super) fn start(shared: &Arc<Shared>, job: Job, peer: usize, queued: Queued, shard: &Handle) {
+    let place = Arc::new(Place::default());
+    let id = shared.line_starts(Arc::clone(&place) as _);
+    let timer = LazyTimer::default();
+    let shared = Arc::clone(shared);
+    shard.spawn(Waiting { shared, place, job: Some(job), peer, id, queued, timer, watched: false });
+}
+
+/// Where a client that is closed reaches the call.
+#[derive(Default)]
+struct Place {
+    cut_off: AtomicBool,
+    waker: Mutex<Option<Waker>>,
+}
+
+impl Ends for Place {
+    /// A call that waits is under way: it ends by itself unless it is cut off.
+    fn close(&self, cut_off: bool) {
+        if cut_off {
+            self.cut_off.store(true, Ordering::Release);
+            let waker = self.waker.lock().take();
+            if let Some(waker) = waker {
+                waker.wake();
+            }
+        }
+    }
+
+    fn is_connection(&self) -> bool {
+        false
+    }
+}
+
+struct Waiting {
+    shared: Arc<Shared>,
+    place: Arc<Place>,
+    job: Option<Job>,
+    peer: usize,
+    id: u64,
+    queued: Queued,
+    timer: LazyTimer,
+    watched: bool,
+}
+
+impl Waiting {
+    /// The end of waiting: with a seat, or why there will be none.
+    fn look(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        let Some(job) = &mut self.job else { return Poll::Ready(Ok(())) };
+        if !std::mem::replace(&mut self.watched, true) {
+            let waker = cx.waker().clone();
+            *self.place.waker.lock() = Some(waker.clone());
+            job.exchange.watch(Box::new(move |_| waker.wake()));
+        }
+        if let Some(error) = job.cancelled() {
+            return Poll::Ready(Err(error.at(Phase::Connect)));
+        }
+        if self.place.cut_off.load(Ordering::Acquire) {
+            return Poll::Ready(Err(Cause::Closed.error().at(Phase::Connect)));
+        }
+        if let Some(seat) = self.queued.poll(cx.waker()) {
+            job.seat = Some(seat);
+            return Poll::Ready(Ok(()));
+        }
+        let deadline = job.exchange.request().deadline;
+        match deadline.is_some_and(|at| self.timer.wake_at(at, cx)) {
+            true => Poll::Ready(Err(self.queued.seats().refuse())),
+            false => Poll::Pending,
+        }
+    }
+
+    fn fail(&mut self, error: Error) {
+        if let Some(job) = self.job.take() {
+            job.fail(Some(Arc::clone(self.shared.peer_name(self.peer))), error);
+        }
+    }
+}
+
+impl Future for Waiting {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        match self.look(cx) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(Err(error)) => self.fail(error),
+            Poll::Ready(Ok(())) => {
+                if let Some(job) = self.job.take() {
+                    self.shared.connect(job, self.peer);
+                    self.shared.close_lines_if_closed();
+                }
+            }
+        }
+        Poll::Ready(())
+    }
+}
+
+/// The shard ends, and with it what waits on it.
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.fail(Cause::Shutdown.error());
+        self.shared.line_ended(self.id);
+    }
+}
