@@ -1,16 +1,20 @@
 //! Listening sockets and the set of connections that came in through them.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::FileTypeExt;
 use std::path::PathBuf;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use socket2::{Domain, SockAddr, Socket, Type};
+use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::task::AbortHandle;
+use tokio::sync::oneshot;
 
 use crate::base::fault::{self, Point};
 use crate::base::lock::{Condvar, Mutex};
@@ -39,7 +43,8 @@ const ABORT_WAIT: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Listener {
     addresses: Vec<Address>,
-    accepting: Mutex<Vec<AbortHandle>>,
+    /// Dropped, they end the accept loops.
+    accepting: Mutex<Vec<oneshot::Sender<Infallible>>>,
     connections: Arc<Connections>,
     unix_paths: Mutex<Vec<PathBuf>>,
 }
@@ -109,7 +114,9 @@ impl Listener {
             connections: Arc::clone(&self.connections),
         };
         let ticket = Ticket::accepting(&self.connections);
-        self.accepting.lock().push(shard.spawn(accept_all(ticket, socket, gate)).abort_handle());
+        let (open, closed) = oneshot::channel();
+        shard.spawn(accept_all(ticket, socket, gate, closed));
+        self.accepting.lock().push(open);
         setup.log.write(Level::Info, "server", format_args!("listening on {bound}"));
         self.addresses.push(bound);
         Ok(())
@@ -142,9 +149,7 @@ impl Listener {
     }
 
     fn close_sockets(&self) {
-        for task in self.accepting.lock().drain(..) {
-            task.abort();
-        }
+        self.accepting.lock().clear();
         // Once only: later another server may listen there.
         for path in self.unix_paths.lock().drain(..) {
             let _ = std::fs::remove_file(path);
@@ -212,6 +217,35 @@ impl Acceptor {
         }
     }
 
+    /// Accepts who waits already, for a socket that is about to close: the system would reset their
+    /// connections, over which requests may have come.
+    fn accept_rest(&self, gate: &Gate) {
+        let socket = match self {
+            Acceptor::Tcp(listener) => SockRef::from(listener),
+            Acceptor::Unix(listener) => SockRef::from(listener),
+        };
+        // From now on the system lets hardly anybody in.
+        let _ = socket.listen(0);
+        while let Ok((socket, peer)) = socket.accept() {
+            match self.take_over(socket, &peer) {
+                Ok((transport, peer)) => gate.admit(transport, peer),
+                Err(reason) => gate.setup.log.write(Level::Error, "server", format_args!("accept: {reason}")),
+            }
+        }
+    }
+
+    fn take_over(&self, socket: Socket, peer: &SockAddr) -> io::Result<(Transport, Arc<str>)> {
+        inherited::note(&socket);
+        socket.set_nonblocking(true)?;
+        match (self, peer.as_socket()) {
+            (Acceptor::Tcp(_), Some(peer)) => {
+                socket.set_tcp_nodelay(true)?;
+                Ok((Transport::Tcp(TcpStream::from_std(socket.into())?), peer.to_string().into()))
+            }
+            _ => Ok((Transport::Unix(UnixStream::from_std(socket.into())?), "unix".into())),
+        }
+    }
+
     async fn accept(&self) -> io::Result<(Transport, Arc<str>)> {
         fault::check(Point::Accept)?;
         match self {
@@ -243,12 +277,27 @@ struct Gate {
     connections: Arc<Connections>,
 }
 
-/// Accepts until it is dropped. The ticket stands first so that it goes last, after the socket.
-async fn accept_all(_ticket: Ticket, acceptor: Acceptor, gate: Gate) {
+/// Accepts until the other end of `closed` is dropped. The ticket stands first so that it goes last, after the
+/// socket.
+async fn accept_all(
+    _ticket: Ticket,
+    acceptor: Acceptor,
+    gate: Gate,
+    mut closed: oneshot::Receiver<Infallible>,
+) {
     loop {
-        match acceptor.accept().await {
-            Ok((transport, peer)) => gate.admit(transport, peer),
-            Err(reason) => {
+        let accepted = {
+            let mut accept = pin!(acceptor.accept());
+            poll_fn(|cx| match Pin::new(&mut closed).poll(cx) {
+                Poll::Ready(_) => Poll::Ready(None),
+                Poll::Pending => accept.as_mut().poll(cx).map(Some),
+            })
+            .await
+        };
+        match accepted {
+            None => return acceptor.accept_rest(&gate),
+            Some(Ok((transport, peer))) => gate.admit(transport, peer),
+            Some(Err(reason)) => {
                 gate.setup.log.write(Level::Error, "server", format_args!("accept: {reason}"));
                 // Out of descriptors: trying again at once would only spin. A peer that hung up while
                 // it waited needs no pause, but one does no harm.

@@ -1,7 +1,7 @@
 //! Many callers at once: each answer must belong to its question.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use krpc::base::Code;
@@ -101,5 +101,43 @@ fn a_graceful_stop_ends_soon_though_callers_never_pause() {
         // Without a header nothing tells a client, so a request may meet the end of its connection.
         let most = if matches!(transport, Transport::Framed | Transport::Buffered) { CALLERS } else { 0 };
         assert!(lost <= most, "{transport:?}: {lost} calls lost");
+    }
+}
+
+/// Calls without a pause until told to stop; every call must be answered.
+fn press_on(client: &Arc<Client>, over: &AtomicBool) -> usize {
+    let mut answered = 0;
+    while !over.load(Ordering::Relaxed) {
+        let reply = client.call(&echo(), &body(b"x"), &CallOptions::default());
+        assert_eq!(reply.error(), None, "a call was lost");
+        answered += 1;
+    }
+    answered
+}
+
+/// Two servers, of which one or the other is always being replaced: stopped gracefully, and started again on
+/// its port.
+#[test]
+fn a_rolling_restart_loses_no_call() {
+    const RESTARTS: usize = 20;
+    for multiplexed in [0, 2] {
+        let mut servers = ["127.0.0.1:0", "127.0.0.1:0"].map(|address| echo_server(address, true));
+        let mut options = client_options(&servers[0], Transport::TtheaderFramed);
+        options.addresses = servers.iter().map(|server| server.addresses()[0].clone()).collect();
+        options.pool.multiplexed = multiplexed;
+        let client = Client::new(options).unwrap();
+        let over = AtomicBool::new(false);
+        let answered: usize = std::thread::scope(|scope| {
+            let callers: Vec<_> = (0..200).map(|_| scope.spawn(|| press_on(&client, &over))).collect();
+            for restart in 0..RESTARTS {
+                let server = &mut servers[restart % 2];
+                let address = server.addresses()[0].to_string();
+                assert_eq!(server.stop(Duration::from_secs(30)).unwrap().cut_off, 0);
+                *server = echo_server(&address, true);
+            }
+            over.store(true, Ordering::Relaxed);
+            callers.into_iter().map(|caller| caller.join().unwrap()).sum()
+        });
+        assert!(answered > 200 * RESTARTS, "{answered} calls");
     }
 }
