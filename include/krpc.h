@@ -143,7 +143,7 @@ enum krpc_status
     /** A message or header cannot be encoded within the protocol's limits. */
     KRPC_STATUS_ENCODE_FAILED = 407,
     /** A payload does not match its checksum. */
-    KRPC_STATUS_CHECKSUM_MISMATCH = 408,
+    KRPC_STATUS_CHECKSUM_MISMATCH = 409,
     /** The call did not end within its timeout. */
     KRPC_STATUS_TIMEOUT = 501,
     /** The call was cancelled. */

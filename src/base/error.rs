@@ -98,7 +98,7 @@ error_table! {
     /// A message or header cannot be encoded within the protocol's limits.
     EncodeFailed = 407, "ENCODE_FAILED", retryable: false;
     /// A payload does not match its checksum.
-    ChecksumMismatch = 408, "CHECKSUM_MISMATCH", retryable: false;
+    ChecksumMismatch = 409, "CHECKSUM_MISMATCH", retryable: false;
     /// The call did not end within its timeout.
     Timeout = 501, "TIMEOUT", retryable: false;
     /// The call was cancelled.
