@@ -1399,7 +1399,8 @@ krpc_status krpc_client_options_set_max_connections(krpc_client_options *options
  * replies come that fast and the peer has a CPU of its own, and costs CPU time. A connection on which it was
  * in vain lets ever more calls pass before it is tried again.
  *
- * `microseconds`: 0 to 1000; 0, the default, sleeps at once.
+ * `microseconds`: 0 to 1000; 0, the default, sleeps at once. Two or three times what a reply takes, such as 50,
+ * is enough; much more takes CPU time from a peer on the same CPU.
  *
  * Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
  */
