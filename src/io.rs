@@ -6,6 +6,7 @@ pub mod clock;
 pub mod inline;
 pub mod listener;
 pub mod runtime;
+pub mod stream;
 pub mod sync;
 pub mod thread;
 pub mod timer;

@@ -7,6 +7,7 @@ mod queued;
 mod request;
 mod router;
 mod service;
+mod streams;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,10 +15,12 @@ use std::time::Duration;
 use crate::base::{Code, Error, Limits, Result};
 use crate::io::listener::{Listener, Stopped};
 use crate::io::runtime::Runtime;
+use crate::io::stream::ServerSide;
 use crate::io::{Address, Setup, clock};
 use crate::proto::pingpong::Timeouts;
 use crate::rpc::server::dispatch::Dispatcher;
 use crate::rpc::server::router::Router;
+use crate::rpc::stream::ConnectionOptions;
 
 pub use acl::{Acl, AclCheck, AclDecision, AclQuestion, InlineAnswer, Verdict};
 pub use queued::QueueHandler;
@@ -47,6 +50,8 @@ pub struct ServerOptions {
     pub limits: Limits,
     /// How long clients may keep the server waiting.
     pub timeouts: Timeouts,
+    /// What connections of streams are run with.
+    pub streams: ConnectionOptions,
     /// The runtime to run on; `None` takes the process's shared one.
     pub runtime: Option<Arc<Runtime>>,
 }
@@ -64,6 +69,7 @@ impl Default for ServerOptions {
             max_in_flight: 10_000,
             limits: Limits::DEFAULT,
             timeouts: Timeouts::default(),
+            streams: ConnectionOptions::server(),
             runtime: None,
         }
     }
@@ -91,10 +97,12 @@ impl Server {
         let terms =
             dispatch::Terms { acl: options.acl, follow_caller_timeout: options.follow_caller_timeout };
         let dispatcher = Arc::new(Dispatcher::new(router, terms, options.max_in_flight, &runtime));
+        let streams = ServerSide { dispatch: dispatcher.clone(), options: Arc::new(options.streams) };
         let setup = Setup {
             dispatch: dispatcher.clone(),
             limits: options.limits,
             timeouts: options.timeouts,
+            streams: Some(streams),
             log: runtime.log().clone(),
         };
         let listener = Listener::bind(&options.addresses, options.max_connections, &setup, &runtime)?;

@@ -4,6 +4,7 @@ mod hostile;
 mod load;
 mod multiplexed;
 mod started;
+mod streams;
 mod support;
 
 use std::sync::Arc;

@@ -8,8 +8,9 @@ use bytes::Bytes;
 use crate::base::{Code, Error, Result};
 use crate::codec::CallShape;
 use crate::idl::Schema;
-use crate::idl::schema::ServiceId;
+use crate::idl::schema::{ServiceId, Streaming};
 use crate::rpc::server::request::Request;
+use crate::rpc::stream::{StreamHandler, StreamMethodOptions, StreamMode};
 
 /// Answers requests.
 pub trait Handler: Send + Sync {
@@ -40,10 +41,19 @@ pub(super) struct MethodEntry {
     pub(super) shape: Option<CallShape>,
 }
 
+/// A streaming method as the router finds it.
+pub(super) struct StreamEntry {
+    pub(super) handler: Arc<dyn StreamHandler>,
+    pub(super) mode: StreamMode,
+    pub(super) options: StreamMethodOptions,
+    pub(super) service: Bytes,
+}
+
 /// A named service.
 pub struct Service {
     pub(super) name: String,
     pub(super) methods: HashMap<Box<[u8]>, Arc<MethodEntry>>,
+    pub(super) streams: HashMap<Box<[u8]>, Arc<StreamEntry>>,
     pub(super) fallback: bool,
     idl: Option<(Arc<Schema>, ServiceId)>,
 }
@@ -55,7 +65,7 @@ impl Service {
         if name.is_empty() || name.contains('/') {
             return Err(Error::invalid_argument("name", "a service name is not empty and has no slash"));
         }
-        Ok(Service { name, methods: HashMap::new(), fallback: false, idl: None })
+        Ok(Service { name, methods: HashMap::new(), streams: HashMap::new(), fallback: false, idl: None })
     }
 
     /// A service of an IDL; an empty name means the IDL's main service. It takes the IDL's methods only,
@@ -83,10 +93,7 @@ impl Service {
             return Err(Error::invalid_argument("name", "a method name is not empty"));
         }
         let service = Bytes::copy_from_slice(self.name.as_bytes());
-        if self.methods.contains_key(name.as_bytes()) {
-            let why = format_args!("service {} has a method {name} already", self.name);
-            return Err(Error::invalid_argument("name", why));
-        }
+        self.expect_new(name)?;
         let shape = self.shape_of(name)?;
         let oneway = options.oneway || shape.as_ref().is_some_and(|shape| shape.method().oneway);
         if let Some(shape) = shape.as_ref().filter(|shape| oneway && !shape.method().oneway) {
@@ -97,6 +104,51 @@ impl Service {
         let entry = MethodEntry { handler, options, service, shape };
         self.methods.insert(name.as_bytes().into(), Arc::new(entry));
         Ok(())
+    }
+
+    /// Adds a method that streams. A name can be added once, as a stream or as a call.
+    pub fn add_stream(
+        &mut self,
+        name: &str,
+        mode: StreamMode,
+        options: StreamMethodOptions,
+        handler: Arc<dyn StreamHandler>,
+    ) -> Result<()> {
+        if name.is_empty() {
+            return Err(Error::invalid_argument("name", "a method name is not empty"));
+        }
+        self.expect_new(name)?;
+        self.expect_mode(name, mode)?;
+        let service = Bytes::copy_from_slice(self.name.as_bytes());
+        self.streams
+            .insert(name.as_bytes().into(), Arc::new(StreamEntry { handler, mode, options, service }));
+        Ok(())
+    }
+
+    fn expect_new(&self, name: &str) -> Result<()> {
+        if self.methods.contains_key(name.as_bytes()) || self.streams.contains_key(name.as_bytes()) {
+            let why = format_args!("service {} has a method {name} already", self.name);
+            return Err(Error::invalid_argument("name", why));
+        }
+        Ok(())
+    }
+
+    fn expect_mode(&self, name: &str, mode: StreamMode) -> Result<()> {
+        let Some((schema, id)) = &self.idl else { return Ok(()) };
+        let found =
+            schema.find_method_of(*id, name).map_err(|error| Error::invalid_argument("name", error))?;
+        let in_idl = match schema.method(found).streaming {
+            Streaming::Client => Some(StreamMode::Client),
+            Streaming::Server => Some(StreamMode::Server),
+            Streaming::Bidirectional => Some(StreamMode::Bidirectional),
+            Streaming::None | Streaming::Unary => None,
+        };
+        match in_idl == Some(mode) {
+            true => Ok(()),
+            false => {
+                Err(Error::invalid_argument("mode", format_args!("{name} does not stream so in the IDL")))
+            }
+        }
     }
 
     /// Adds every method of the IDL that was not added yet, except those that stream. Fails if the service
@@ -121,6 +173,11 @@ impl Service {
         let shape = CallShape::new(schema, found);
         shape.expect_unary()?;
         Ok(Some(shape))
+    }
+
+    /// Whether it has a method of this name, of either kind.
+    pub(super) fn has(&self, method: &[u8]) -> bool {
+        self.methods.contains_key(method) || self.streams.contains_key(method)
     }
 
     /// Makes it the service that takes calls which name none (ttheader.md §8, row 3).

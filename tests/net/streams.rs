@@ -1,0 +1,93 @@
+//! Streams between our own two ends, on real sockets.
+
+use std::sync::Arc;
+
+use krpc::base::Message;
+use krpc::rpc::call::{Client, Method, Transport};
+use krpc::rpc::server::{Server, Service};
+use krpc::rpc::stream::{Returning, Stream, StreamMethodOptions, StreamMode, StreamOptions};
+
+use crate::support::*;
+
+fn echo_stream() -> Method {
+    Method::parse("Stream/Echo").unwrap()
+}
+
+fn service(
+    mode: StreamMode,
+    handler: impl Fn(&Stream) -> krpc::base::Result<()> + Send + Sync + 'static,
+) -> Service {
+    let mut service = Service::new("Stream").unwrap();
+    service.add_stream("Echo", mode, StreamMethodOptions::default(), Arc::new(Returning(handler))).unwrap();
+    service
+}
+
+fn serve(
+    mode: StreamMode,
+    handler: impl Fn(&Stream) -> krpc::base::Result<()> + Send + Sync + 'static,
+) -> Server {
+    start("127.0.0.1:0", vec![service(mode, handler)])
+}
+
+fn echo(stream: &Stream) -> krpc::base::Result<()> {
+    while let Some(message) = stream.recv()? {
+        stream.send(message)?;
+    }
+    Ok(())
+}
+
+fn connect(server: &Server, multiplexed: usize) -> Arc<Client> {
+    let mut options = client_options(server, Transport::TtheaderFramed);
+    options.streams.multiplexed = multiplexed;
+    Client::new(options).unwrap()
+}
+
+fn open(client: &Client) -> Stream {
+    client.open_stream(&echo_stream(), &StreamOptions::default()).unwrap()
+}
+
+fn texts(stream: &Stream) -> Vec<Message> {
+    let mut all = Vec::new();
+    while let Some(message) = stream.recv().unwrap() {
+        all.push(message);
+    }
+    all
+}
+
+#[test]
+fn an_echo_both_ways() {
+    for multiplexed in [0, 1] {
+        let server = serve(StreamMode::Bidirectional, echo);
+        let client = connect(&server, multiplexed);
+        for _ in 0..3 {
+            let stream = open(&client);
+            for text in ["a", "b", "c"] {
+                stream.send(body(text.as_bytes())).unwrap();
+                assert_eq!(stream.recv().unwrap(), Some(body(text.as_bytes())));
+            }
+            stream.close_send().unwrap();
+            assert_eq!(stream.recv().unwrap(), None);
+            assert_eq!(stream.recv().unwrap(), None);
+            assert!(stream.send(body(b"late")).is_err());
+        }
+        assert_eq!((client.stream_stats().dialled, client.stream_stats().reused), (1, 2));
+    }
+}
+
+#[test]
+fn ten_thousand_messages_in_order() {
+    let server = serve(StreamMode::Bidirectional, echo);
+    let client = connect(&server, 1);
+    let stream = open(&client);
+    let sender = stream.clone();
+    let sending = std::thread::spawn(move || {
+        for number in 0..10_000u32 {
+            sender.send(body(&number.to_be_bytes())).unwrap();
+        }
+        sender.close_send().unwrap();
+    });
+    let all = texts(&stream);
+    sending.join().unwrap();
+    assert_eq!(all.len(), 10_000);
+    assert!(all.iter().enumerate().all(|(number, message)| *message == body(&(number as u32).to_be_bytes())));
+}
