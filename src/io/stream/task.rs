@@ -311,7 +311,7 @@ impl<R: Side> Task<R> {
     }
 
     /// Brings what has arrived before the host, up to a mark.
-    fn fetch(&mut self, key: StreamKey) {
+    pub(super) fn fetch(&mut self, key: StreamKey) {
         let Some(link) = self.link(key) else { return };
         loop {
             let mut room = link.fetch_room();
@@ -351,11 +351,18 @@ impl<R: Side> Task<R> {
         let is_over = self.conn.end(key).is_some();
         let Some(entry) = self.entry(key).filter(|entry| entry.released) else { return };
         let must_wait = R::SIDE == crate::base::StreamSide::Server && !entry.backlog.is_empty() && !is_over;
-        if !must_wait {
-            self.conn.release(key, now);
-            let gone = self.entries.get_mut(key.index()).and_then(Option::take);
-            drop(gone);
+        if must_wait {
+            return;
         }
+        let link = Arc::clone(&entry.link);
+        let before = self.conn.end(key).cloned();
+        self.conn.release(key, now);
+        // The connection tells nothing more of a stream that was given back.
+        let given_up = || End::Failed(Error::new(Code::Cancelled, "the stream was given up by its owner"));
+        let end = before.or_else(|| self.conn.end(key).cloned()).unwrap_or_else(given_up);
+        let gone = self.entries.get_mut(key.index()).and_then(Option::take);
+        drop(gone);
+        link.given_back(end).into_iter().for_each(|hook| hook());
     }
 
     /// Tells hosts what has become possible.
@@ -374,18 +381,19 @@ impl<R: Side> Task<R> {
             {
                 link.set_header(R::peer_header(&self.conn, key)).into_iter().for_each(|hook| hook());
             }
+            // Before room is given: a send that waits must not seem to be accepted.
+            if ready.contains(Ready::ENDED) {
+                self.ended(key, now);
+            }
             if ready.contains(Ready::WRITABLE) {
                 if let Some(entry) = self.entry(key) {
                     entry.blocked = false;
                 }
                 self.send(key, now);
+                self.release_if_done(key, now);
             }
             if ready.contains(Ready::FLUSHED) {
                 self.flushed(key);
-            }
-            // The end goes last but for messages: who hears of it finds everything else in place.
-            if ready.contains(Ready::ENDED) {
-                self.ended(key, now);
             }
             if ready.contains(Ready::READABLE) || ready.contains(Ready::OPENED) {
                 self.fetch(key);
