@@ -8,6 +8,7 @@ pub mod keepalive;
 pub mod listener;
 pub mod runtime;
 pub mod seats;
+pub mod stream;
 pub mod sync;
 pub mod thread;
 pub mod timer;

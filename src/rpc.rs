@@ -4,6 +4,7 @@ pub mod call;
 pub mod context;
 pub mod event;
 pub mod server;
+pub mod stream;
 
 #[cfg(feature = "test-hooks")]
 pub use crate::io::clock;

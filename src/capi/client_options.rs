@@ -319,7 +319,11 @@ pub unsafe extern "C" fn krpc_client_options_set_tcp_keepalive(
     count: u32,
     error: *mut *mut krpc_error,
 ) -> krpc_status {
-    change(options, error, |options| set_keepalive(&mut options.pool.keepalive, time_ms, interval_ms, count))
+    change(options, error, |options| {
+        set_keepalive(&mut options.pool.keepalive, time_ms, interval_ms, count)?;
+        options.streams.keepalive = options.pool.keepalive;
+        Ok(())
+    })
 }
 
 /// Sets for how long bytes may stay unacknowledged, or find no room at the peer, before the connection counts
@@ -335,6 +339,7 @@ pub unsafe extern "C" fn krpc_client_options_set_tcp_user_timeout_ms(
 ) -> krpc_status {
     change(options, error, |options| {
         options.pool.keepalive.user_timeout = unless_forever(timeout_ms, "timeout_ms")?;
+        options.streams.keepalive = options.pool.keepalive;
         Ok(())
     })
 }

@@ -94,6 +94,10 @@ impl From<Event> for krpc_event {
                 taken.tag = tag;
                 taken.decision = handle::give(decision.into());
             }
+            // Nothing in this ABI starts one of these yet.
+            Event::Stream { tag, .. } | Event::StreamCall { tag, .. } | Event::StreamMessage { tag, .. } => {
+                taken.tag = tag;
+            }
         }
         taken
     }

@@ -20,9 +20,11 @@ use crate::base::panic;
 use crate::base::{Code, Error, Limits, Result};
 use crate::io::clock;
 use crate::io::keepalive::Keepalive;
+use crate::io::stream::{self, ServerSide};
 use crate::io::timer::LazyTimer;
 use crate::io::transport::{Credentials, Transport};
 use crate::proto::pingpong::{Answer, Exception, Reply, ServerConn, Ticket, Timeouts};
+use crate::wire::detect::{self, Protocol};
 use crate::wire::frame::Inbound;
 use crate::wire::outbuf::OutBuf;
 
@@ -61,6 +63,8 @@ pub struct Setup {
     pub timeouts: Timeouts,
     /// When a peer that has vanished is given up.
     pub keepalive: Keepalive,
+    /// Who takes connections that carry streams; `None` refuses them.
+    pub streams: Option<ServerSide>,
     /// Where lines go.
     pub log: Log,
 }
@@ -140,6 +144,8 @@ struct Mail {
     gone: bool,
     /// By ticket.
     on_gone: Vec<Option<GoneHook>>,
+    /// The connection carries streams: orders go there.
+    relay: Option<Arc<stream::Mailbox>>,
     waker: Option<Waker>,
     /// The task is running and will look again before it sleeps: no wake-up is needed.
     awake: bool,
@@ -196,7 +202,21 @@ impl Mailbox {
     pub fn order(&self, order: Order) {
         let mut mail = self.state.lock();
         mail.order = mail.order.max(order);
+        if let Some(streams) = mail.relay.clone() {
+            let order = mail.order;
+            drop(mail);
+            return streams.order(order);
+        }
         wake(mail);
+    }
+
+    /// From now on orders are for the task that owns the connection's streams.
+    fn relay(&self, to: Arc<stream::Mailbox>) {
+        let mut mail = self.state.lock();
+        mail.relay = Some(Arc::clone(&to));
+        let order = mail.order;
+        drop(mail);
+        to.order(order);
     }
 }
 
@@ -211,9 +231,9 @@ fn wake(mut mail: MutexGuard<'_, Mail>) {
     }
 }
 
-/// The task: polled by its shard until the connection has ended.
+/// The task: polled by its shard until the connection has ended, or is found to carry streams.
 pub struct ConnTask {
-    transport: Transport,
+    transport: Option<Transport>,
     setup: Setup,
     mailbox: Arc<Mailbox>,
     proto: ServerConn,
@@ -225,6 +245,21 @@ pub struct ConnTask {
     order: Order,
     /// The peer has ended its side; what had arrived before is still served.
     peer_ended: bool,
+    /// Its first bytes have said what it speaks.
+    detected: bool,
+}
+
+/// A connection that carries streams, on its way to its own task.
+pub struct Handover(Option<(Transport, BytesMut, ServerSide, Log, Arc<Mailbox>)>);
+
+impl Handover {
+    /// Serves the streams, if there are any to serve.
+    pub async fn run(self) {
+        let Some((transport, input, side, log, mailbox)) = self.0 else { return };
+        let (streams, task) = stream::serve(side, transport, input, Arc::clone(&mailbox.peer), log);
+        mailbox.relay(streams);
+        task.await;
+    }
 }
 
 /// Why the task stops running for now.
@@ -240,7 +275,7 @@ impl ConnTask {
     pub fn new(transport: Transport, mailbox: Arc<Mailbox>, setup: Setup) -> ConnTask {
         let proto = ServerConn::new(setup.limits, setup.timeouts, clock::now());
         ConnTask {
-            transport,
+            transport: Some(transport),
             setup,
             mailbox,
             proto,
@@ -250,6 +285,7 @@ impl ConnTask {
             timer: LazyTimer::default(),
             order: Order::Serve,
             peer_ended: false,
+            detected: false,
         }
     }
 
@@ -267,6 +303,7 @@ impl ConnTask {
                 self.flush(cx, now)?;
                 return Ok(Pause::Yield);
             }
+            self.detect()?;
             let received = self.proto.receive(&mut self.input, now);
             if received.is_err() {
                 // What was answered before is still the peer's.
@@ -291,6 +328,22 @@ impl ConnTask {
         }
     }
 
+    /// Looks at the first bytes, once. Those of a stream are for another task.
+    fn detect(&mut self) -> Result<(), End> {
+        if self.detected || self.setup.streams.is_none() {
+            return Ok(());
+        }
+        match detect::detect(&self.input) {
+            Some(Protocol::TtStreaming) => Err(End::Streams),
+            Some(Protocol::Http2 | Protocol::Default) => {
+                self.detected = true;
+                Ok(())
+            }
+            // Fewer than eight bytes: no request is complete either.
+            None => Ok(()),
+        }
+    }
+
     /// Takes the answers that have come, and follows the server's orders.
     fn take_mail(&mut self, cx: &Context<'_>, now: Instant) -> Result<(), End> {
         {
@@ -311,10 +364,11 @@ impl ConnTask {
 
     /// Writes what there is, as far as the peer takes it.
     fn flush(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<(), End> {
+        let Some(transport) = &mut self.transport else { return Ok(()) };
         while !self.output.is_empty() && !hold::holds(Side::Server, cx.waker()) {
             let mut slices = [IoSlice::new(&[]); MAX_SLICES];
             let count = self.output.io_slices(&mut slices);
-            match self.transport.poll_write(cx, slices.get(..count).unwrap_or_default()) {
+            match transport.poll_write(cx, slices.get(..count).unwrap_or_default()) {
                 Poll::Pending => break,
                 Poll::Ready(Err(reason)) => return Err(End::Lost(reason)),
                 Poll::Ready(Ok(written)) => {
@@ -344,7 +398,8 @@ impl ConnTask {
             true => self.proto.missing(&self.input).clamp(READ_BYTES, MAX_READ_BYTES),
         };
         self.input.reserve(want);
-        match self.transport.poll_read(cx, &mut self.input) {
+        let Some(transport) = &mut self.transport else { return Ok(false) };
+        match transport.poll_read(cx, &mut self.input) {
             Poll::Pending => Ok(false),
             Poll::Ready(Err(reason)) => Err(End::Lost(reason)),
             Poll::Ready(Ok(0)) => {
@@ -388,6 +443,8 @@ enum End {
     Refused(Error),
     /// A fault in here.
     Panicked(Error),
+    /// It carries streams.
+    Streams,
 }
 
 impl From<Error> for End {
@@ -397,9 +454,9 @@ impl From<Error> for End {
 }
 
 impl Future for ConnTask {
-    type Output = ();
+    type Output = Handover;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Handover> {
         let ran = panic::caught(|| self.run(cx)).unwrap_or_else(|error| Err(End::Panicked(error)));
         match ran {
             Ok(Pause::Sleep) => Poll::Pending,
@@ -409,17 +466,29 @@ impl Future for ConnTask {
             }
             Err(end) => {
                 self.report(&end);
-                Poll::Ready(())
+                Poll::Ready(self.hand_over(&end))
             }
         }
     }
 }
 
 impl ConnTask {
+    fn hand_over(&mut self, end: &End) -> Handover {
+        let parts = match (end, self.transport.take(), &self.setup.streams) {
+            (End::Streams, Some(transport), Some(side)) => {
+                let input = std::mem::take(&mut self.input);
+                let (log, mailbox) = (self.setup.log.clone(), Arc::clone(&self.mailbox));
+                Some((transport, input, side.clone(), log, mailbox))
+            }
+            _ => None,
+        };
+        Handover(parts)
+    }
+
     fn report(&self, end: &End) {
         let peer = &self.mailbox.peer;
         match end {
-            End::Done | End::Ordered => {}
+            End::Done | End::Ordered | End::Streams => {}
             End::Lost(reason) => {
                 self.setup.log.write(Level::Debug, "server", format_args!("{peer}: {reason}"));
             }

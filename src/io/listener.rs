@@ -337,7 +337,9 @@ impl Gate {
 }
 
 async fn serve(task: ConnTask, ticket: Ticket) {
-    task.await;
+    // Not inside the task, which ends here: its memory is not kept for streams.
+    let streams = task.await;
+    streams.run().await;
     drop(ticket);
 }
 

@@ -146,6 +146,11 @@ impl Runtime {
         InTurn { handles, next: AtomicUsize::new(self.next_shard()) }
     }
 
+    /// The executors of all shards.
+    pub(super) fn shards(&self) -> impl Iterator<Item = &Handle> {
+        self.shards.iter().map(|shard| &shard.handle)
+    }
+
     /// Ends all threads and with them all connections, and waits for running handlers, so not on a
     /// thread of the core. Calling it again does nothing.
     pub fn shutdown(&self) -> Result<()> {

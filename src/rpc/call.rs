@@ -2,6 +2,7 @@
 
 mod client;
 mod method;
+mod open;
 mod reply;
 mod start;
 

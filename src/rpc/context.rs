@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use crate::base::Metainfo;
 use crate::base::lock::Mutex;
+use crate::base::{Error, Metainfo};
 use crate::io::clock;
 use crate::op::operation::{Cancel, Cause};
 
@@ -27,6 +27,9 @@ struct Inner {
 #[derive(Default)]
 struct State {
     cause: Option<Cause>,
+    /// What the work ended with, where more is known than the cause.
+    reason: Option<Error>,
+    stopping: bool,
     next: u64,
     watchers: HashMap<u64, Watcher>,
 }
@@ -54,6 +57,11 @@ impl Context {
         let deadline = [own, parent.and_then(Context::deadline)].into_iter().flatten().min();
         let mut metainfo = parent.map(|parent| parent.metainfo().clone()).unwrap_or_default();
         options.metainfo.iter().for_each(|(kind, key, value)| metainfo.set(kind, key.clone(), value.clone()));
+        Context::below(parent, deadline, metainfo)
+    }
+
+    /// A context below another, if there is one, with these terms.
+    pub(super) fn below(parent: Option<&Context>, deadline: Option<Instant>, metainfo: Metainfo) -> Context {
         let context = Context::with(deadline, metainfo);
         if let Some(parent) = parent {
             let below = Watcher::Below(Arc::downgrade(&context.inner));
@@ -70,7 +78,28 @@ impl Context {
 
     /// Ends the work and everything below it. The first cause counts.
     pub fn cancel(&self, cause: Cause) {
-        tell(self.inner.end(cause).into_values().collect(), cause);
+        self.cancel_for(cause, None);
+    }
+
+    /// Ends it with what a stream ended with: streams that were opened in it tell their peers so.
+    pub(super) fn cancel_for(&self, cause: Cause, reason: Option<Error>) {
+        tell(self.inner.end(cause, &reason).into_values().collect(), cause, &reason);
+    }
+
+    /// What the work ended with, if it was part of a stream: number, text and cancel path of the hop where
+    /// it began (ttstream.md §4.3).
+    pub fn reason(&self) -> Option<Error> {
+        self.inner.state.lock().reason.clone()
+    }
+
+    /// Whether the server that the work is for is being stopped: what is under way should come to its end,
+    /// and may still say a last word.
+    pub fn is_stopping(&self) -> bool {
+        self.inner.state.lock().stopping
+    }
+
+    pub(super) fn set_stopping(&self) {
+        self.inner.state.lock().stopping = true;
     }
 
     /// Why the work is to end, if it is: it was cancelled, or its deadline has passed.
@@ -109,11 +138,11 @@ impl Context {
                 state.watchers.insert(id, watcher);
                 None
             }
-            Some(cause) => Some((cause, watcher)),
+            Some(cause) => Some((cause, watcher, state.reason.clone())),
         };
         drop(state);
-        if let Some((cause, watcher)) = ended {
-            tell(vec![watcher], cause);
+        if let Some((cause, watcher, reason)) = ended {
+            tell(vec![watcher], cause, &reason);
         }
         Watch { context: Some(Arc::clone(&self.inner)), id }
     }
@@ -121,23 +150,24 @@ impl Context {
 
 impl Inner {
     /// Ends this one; returns who must hear of it. The first cause counts.
-    fn end(&self, cause: Cause) -> HashMap<u64, Watcher> {
+    fn end(&self, cause: Cause, reason: &Option<Error>) -> HashMap<u64, Watcher> {
         let mut state = self.state.lock();
         if state.cause.is_some() {
             return HashMap::new();
         }
         state.cause = Some(cause);
+        state.reason.clone_from(reason);
         std::mem::take(&mut state.watchers)
     }
 }
 
 /// Tells all of them and all below, without a lock: what they do may come back here.
-fn tell(mut watchers: Vec<Watcher>, cause: Cause) {
+fn tell(mut watchers: Vec<Watcher>, cause: Cause, reason: &Option<Error>) {
     while let Some(watcher) = watchers.pop() {
         match watcher {
             Watcher::Below(context) => {
                 if let Some(context) = context.upgrade() {
-                    watchers.extend(context.end(cause).into_values());
+                    watchers.extend(context.end(cause, reason).into_values());
                 }
             }
             Watcher::Other(watcher) => {

@@ -1,14 +1,15 @@
-//! What goes through a host's queue: ends of calls, requests, questions.
+//! What goes through a host's queue: ends of calls, requests, questions, messages of streams.
 
 use std::sync::{Arc, OnceLock};
 
-use crate::base::{Code, Error, Result};
+use crate::base::{Code, Error, Message, Result};
 use crate::io::Bell;
 use crate::op::operation::Finished;
 use crate::op::queue::{self, Doorbell};
 use crate::rpc::call::Reply;
 use crate::rpc::server::AclDecision;
 use crate::rpc::server::Request;
+use crate::rpc::stream::{Delivered, Pairs, Stream};
 
 /// A bounded queue that any number of clients and servers fill and any number of threads take from.
 pub type Queue = queue::Queue<Event>;
@@ -36,20 +37,75 @@ pub enum Event {
         /// To be answered in time.
         decision: AclDecision,
     },
+    /// A server has a stream.
+    Stream {
+        /// As given with the method.
+        tag: u64,
+        /// To be finished.
+        stream: Box<Stream>,
+    },
+    /// A call on a stream has ended.
+    StreamCall {
+        /// As given at its start.
+        tag: u64,
+        /// What it ended with.
+        finished: StreamFinished,
+    },
+    /// A stream that delivers into the queue has a message, or has come to the end of them.
+    StreamMessage {
+        /// As given to the stream.
+        tag: u64,
+        /// What came, and the how-manieth it is.
+        delivered: Delivered,
+    },
+}
+
+/// The end of a call on a stream, by what it gives.
+pub enum StreamFinished {
+    /// Of an opening.
+    Open(Finished<Result<Stream>>),
+    /// Of a send, a flush.
+    Done(Finished<Result<()>>),
+    /// Of a receive.
+    Recv(Finished<Result<Option<Message>>>),
+    /// Of a receive of many.
+    RecvMany(Finished<Result<Vec<Message>>>),
+    /// Of a wait for a HEADER or TRAILER.
+    Pairs(Finished<Result<Pairs>>),
+}
+
+impl StreamFinished {
+    /// Whether the host has freed the operation.
+    pub fn is_stale(&self) -> bool {
+        match self {
+            StreamFinished::Open(finished) => finished.is_stale(),
+            StreamFinished::Done(finished) => finished.is_stale(),
+            StreamFinished::Recv(finished) => finished.is_stale(),
+            StreamFinished::RecvMany(finished) => finished.is_stale(),
+            StreamFinished::Pairs(finished) => finished.is_stale(),
+        }
+    }
 }
 
 impl queue::Event for Event {
     fn is_stale(&self) -> bool {
         match self {
             Event::Call { finished, .. } => finished.is_stale(),
-            Event::Request { .. } => false,
+            Event::Request { .. } | Event::Stream { .. } => false,
+            Event::StreamCall { finished, .. } => finished.is_stale(),
+            Event::StreamMessage { delivered, .. } => delivered.is_stale(),
             Event::Acl { decision, .. } => !decision.is_open(),
         }
     }
 
     fn tag(&self) -> u64 {
         match self {
-            Event::Call { tag, .. } | Event::Request { tag, .. } | Event::Acl { tag, .. } => *tag,
+            Event::Call { tag, .. }
+            | Event::Request { tag, .. }
+            | Event::Acl { tag, .. }
+            | Event::Stream { tag, .. }
+            | Event::StreamCall { tag, .. }
+            | Event::StreamMessage { tag, .. } => *tag,
         }
     }
 }

@@ -8,6 +8,7 @@ mod queued;
 mod request;
 mod router;
 mod service;
+mod streams;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,10 +16,12 @@ use std::time::Duration;
 use crate::base::{Code, Error, Limits, Result};
 use crate::io::listener::{Listener, Stopped};
 use crate::io::runtime::Runtime;
+use crate::io::stream::ServerSide;
 use crate::io::{Address, Keepalive, Setup, clock};
 use crate::proto::pingpong::Timeouts;
 use crate::rpc::server::dispatch::Dispatcher;
 use crate::rpc::server::router::Router;
+use crate::rpc::stream::ConnectionOptions;
 
 pub use crate::io::Credentials;
 pub use acl::{Acl, AclCheck, AclDecision, AclQuestion, InlineAnswer, Verdict};
@@ -52,6 +55,8 @@ pub struct ServerOptions {
     pub timeouts: Timeouts,
     /// When a client that has vanished is given up. TCP only.
     pub keepalive: Keepalive,
+    /// What connections of streams are run with.
+    pub streams: ConnectionOptions,
     /// The runtime to run on; `None` takes the process's shared one.
     pub runtime: Option<Arc<Runtime>>,
 }
@@ -70,6 +75,7 @@ impl Default for ServerOptions {
             limits: Limits::DEFAULT,
             timeouts: Timeouts::default(),
             keepalive: Keepalive::DEFAULT,
+            streams: ConnectionOptions::server(),
             runtime: None,
         }
     }
@@ -99,11 +105,13 @@ impl Server {
         let terms =
             dispatch::Terms { acl: options.acl, follow_caller_timeout: options.follow_caller_timeout };
         let dispatcher = Arc::new(Dispatcher::new(router, terms, options.max_in_flight, &runtime));
+        let streams = ServerSide { dispatch: dispatcher.clone(), options: Arc::new(options.streams) };
         let setup = Setup {
             dispatch: dispatcher.clone(),
             limits: options.limits,
             timeouts: options.timeouts,
             keepalive: options.keepalive,
+            streams: Some(streams),
             log: runtime.log().clone(),
         };
         let listener = Listener::bind(&options.addresses, options.max_connections, &setup, &runtime)?;

@@ -8,6 +8,9 @@ mod multiplexed;
 mod shards;
 mod slow;
 mod started;
+mod stream_ends;
+mod stream_flow;
+mod streams;
 mod support;
 mod warm;
 

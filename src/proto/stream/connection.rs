@@ -196,6 +196,19 @@ impl<R: Role> Connection<R> {
 
     /// Takes the next message, or says how receiving ended. At most one recv waits at a time.
     pub fn recv(&mut self, key: StreamKey, now: Instant) -> Recv {
+        let found = self.fetch(key);
+        if let (Recv::Pending, Some(stream)) = (&found, self.table.get_mut(key))
+            && let (None, Some(RecvTimeout { timeout, .. })) = (stream.recv_until, stream.timeouts.recv)
+        {
+            stream.recv_until = now.checked_add(timeout);
+            self.timers.arm(key, stream);
+        }
+        found
+    }
+
+    /// As [`Connection::recv`], but no receive timeout starts: for whoever fetches ahead of a host that
+    /// does not wait yet.
+    pub fn fetch(&mut self, key: StreamKey) -> Recv {
         let Some(stream) = self.table.get_mut(key) else { return Recv::Failed(ends::no_stream()) };
         if let Some((bytes, weight)) = stream.inbox.pop() {
             stream.stats.messages_received += 1;
@@ -212,10 +225,6 @@ impl<R: Role> Connection<R> {
             Some(End::Failed(error)) => Recv::Failed(error.clone()),
             None => {
                 stream.recv_waits = true;
-                if let (None, Some(RecvTimeout { timeout, .. })) = (stream.recv_until, stream.timeouts.recv) {
-                    stream.recv_until = now.checked_add(timeout);
-                    self.timers.arm(key, stream);
-                }
                 Recv::Pending
             }
         }
@@ -250,6 +259,11 @@ impl<R: Role> Connection<R> {
     /// How the stream ended, once it is over in both directions.
     pub fn end(&self, key: StreamKey) -> Option<&End> {
         self.table.get(key)?.end.as_ref()
+    }
+
+    /// Why nothing can be sent any more, once that is so.
+    pub fn send_end(&self, key: StreamKey) -> Option<&Error> {
+        self.table.get(key)?.send_end.as_ref()
     }
 
     /// The peer's HEADER. `None`: not there, and it may still come (client, see [`Ready::HEADER`]) unless

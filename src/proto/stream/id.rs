@@ -9,6 +9,13 @@ pub struct StreamKey {
     pub(super) generation: u32,
 }
 
+impl StreamKey {
+    /// A small number that no other key has whose stream is still kept: a place in the driver's table.
+    pub fn index(self) -> usize {
+        self.slot as usize
+    }
+}
+
 /// Hands out stream ids: ascending, wrapping to the negative ones, never 0 (ttstream.md §2).
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ids {

@@ -15,9 +15,11 @@ use crate::op::operation::{Cancel, Cause};
 use crate::proto::call::{Request, Response};
 use crate::rpc::Runtime;
 use crate::rpc::call::method::Method;
+use crate::rpc::call::open::Streams;
 use crate::rpc::call::reply::{Facts, Reply};
 use crate::rpc::call::start::Shard;
 use crate::rpc::context::Context;
+use crate::rpc::stream;
 use crate::wire::frame::Layout;
 
 /// Addresses tried at most in one call while none can be reached (governance.md §5.4).
@@ -77,7 +79,9 @@ pub struct ClientOptions {
     pub tell_timeout: bool,
     /// How connections are made and kept.
     pub pool: PoolOptions,
-    /// The runtime for calls that nobody waits for; `None` takes the process's shared one.
+    /// How connections of streams are made and kept; an empty `connection.name` is the caller's.
+    pub streams: stream::PoolOptions,
+    /// The runtime for calls that nobody waits for, and for streams; `None` takes the process's shared one.
     pub runtime: Option<Arc<Runtime>>,
 }
 
@@ -92,6 +96,7 @@ impl ClientOptions {
             timeout: None,
             tell_timeout: true,
             pool: PoolOptions::default(),
+            streams: stream::PoolOptions::default(),
             runtime: None,
         }
     }
@@ -141,6 +146,7 @@ pub struct Client {
     closed: AtomicBool,
     cut_off: Bell,
     shard: OnceLock<Shard>,
+    pub(super) streams: OnceLock<Streams>,
     starting: Mutex<()>,
 }
 
@@ -191,6 +197,7 @@ impl Client {
             closed: AtomicBool::new(false),
             cut_off,
             shard: OnceLock::new(),
+            streams: OnceLock::new(),
             starting: Mutex::new(()),
         }))
     }
@@ -246,6 +253,18 @@ impl Client {
             return Ok(self.shard.get_or_init(|| shard));
         }
         self.shard()
+    }
+
+    /// The pool of streams, made when it is needed.
+    pub(super) fn streams(&self) -> Result<&Streams> {
+        if self.streams.get().is_none() {
+            let _one_at_a_time = self.starting.lock();
+            if self.streams.get().is_none() {
+                let streams = Streams::start(self)?;
+                return Ok(self.streams.get_or_init(|| streams));
+            }
+        }
+        self.streams.get().ok_or_else(|| Error::new(Code::Internal, "no pool of streams"))
     }
 
     pub(super) fn terms(&self, options: &CallOptions<'_>, now: Instant) -> Terms {
@@ -314,6 +333,9 @@ impl Client {
         self.peers.iter().for_each(|peer| peer.pool.clear());
         if let Some(shard) = self.shard.get() {
             shard.driver().close(cut_off);
+        }
+        if let Some(streams) = self.streams.get() {
+            streams.close(cut_off);
         }
     }
 

@@ -11,7 +11,6 @@ use crate::op::decision::{self, Decision};
 use crate::op::queue::QueueError;
 use crate::rpc::Runtime;
 use crate::rpc::event::{Event, Queue};
-use crate::rpc::server::request::Request;
 
 /// What a server's access check sees of a request.
 #[derive(Clone, Debug)]
@@ -85,23 +84,13 @@ pub enum Acl {
 }
 
 impl Acl {
-    /// Asks, and goes on with the request or refuses it.
+    /// Asks; `settle` goes on or refuses.
     pub(super) fn ask(
         &self,
-        request: Request,
+        question: AclQuestion,
         runtime: &Arc<Runtime>,
-        go_on: impl FnOnce(Request) + Send + 'static,
+        settle: impl FnOnce(Verdict) + Send + 'static,
     ) {
-        let question = AclQuestion {
-            service: request.service_name(),
-            method: request.method_name(),
-            peer: request.peer_name(),
-            metainfo: request.metainfo().clone(),
-        };
-        let settle = move |verdict| match verdict {
-            Verdict::Allow => go_on(request),
-            Verdict::Reject(reason) => request.forbid(&reason),
-        };
         match self {
             Acl::Inline(check) => settle(check(&question)),
             Acl::Queued { queue, tag, timeout, default } => {

@@ -11,7 +11,7 @@ use crate::codec::CallShape;
 use crate::io::runtime::Runtime;
 use crate::io::{Dispatch, Responder, inline};
 use crate::proto::pingpong::{Answer, Exception};
-use crate::rpc::server::acl::Acl;
+use crate::rpc::server::acl::{Acl, AclQuestion, Verdict};
 use crate::rpc::server::crew::Crew;
 use crate::rpc::server::in_flight::{InFlight, Permit};
 use crate::rpc::server::request::{Admission, Request};
@@ -29,12 +29,12 @@ pub(super) struct Terms {
 
 /// Hands a server's requests to its handlers.
 pub(super) struct Dispatcher {
-    router: Router,
-    terms: Terms,
-    in_flight: Arc<InFlight>,
+    pub(super) router: Router,
+    pub(super) terms: Terms,
+    pub(super) in_flight: Arc<InFlight>,
     // The runtime owns the connections, which own the dispatcher.
-    runtime: Weak<Runtime>,
-    log: Log,
+    pub(super) runtime: Weak<Runtime>,
+    pub(super) log: Log,
 }
 
 /// Who takes a request, and how.
@@ -115,10 +115,16 @@ impl Dispatcher {
         let Some(runtime) = self.runtime.upgrade() else { return };
         let Some(acl) = &self.terms.acl else { return start(&self.log, target, &runtime, request) };
         let (log, pool) = (self.log.clone(), Weak::clone(&self.runtime));
-        acl.ask(request, &runtime, move |request| {
-            if let Some(runtime) = pool.upgrade() {
-                start(&log, target, &runtime, request);
-            }
+        let question = AclQuestion {
+            service: request.service_name(),
+            method: request.method_name(),
+            peer: request.peer_name(),
+            metainfo: request.metainfo().clone(),
+        };
+        acl.ask(question, &runtime, move |verdict| match (verdict, pool.upgrade()) {
+            (Verdict::Reject(reason), _) => request.forbid(&reason),
+            (Verdict::Allow, Some(runtime)) => start(&log, target, &runtime, request),
+            (Verdict::Allow, None) => {}
         });
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use crate::base::{Error, Result};
-use crate::rpc::server::service::{Handler, MethodEntry, Service};
+use crate::rpc::server::service::{Handler, MethodEntry, Service, StreamEntry};
 
 /// The services of one server.
 pub(super) struct Router {
@@ -25,6 +25,16 @@ pub(super) enum Route<'a> {
     /// The service has no such method: exception 1.
     UnknownMethod,
     /// There is no such service: exception 20.
+    UnknownService,
+}
+
+/// Who takes a stream.
+pub(super) enum StreamRoute<'a> {
+    /// A method.
+    Method(&'a Arc<StreamEntry>),
+    /// The service has no such streaming method.
+    UnknownMethod,
+    /// There is no such service.
     UnknownService,
 }
 
@@ -63,9 +73,9 @@ impl Router {
             return Ok(());
         }
         for (index, service) in self.services.iter().enumerate() {
-            for method in service.methods.keys() {
-                let again = self.services[index + 1..].iter().any(|other| other.methods.contains_key(method));
-                let settled = self.fallback.is_some_and(|at| self.services[at].methods.contains_key(method));
+            for method in service.methods.keys().chain(service.streams.keys()) {
+                let again = self.services[index + 1..].iter().any(|other| other.has(method));
+                let settled = self.fallback.is_some_and(|at| self.services[at].has(method));
                 if again && !settled {
                     let method = String::from_utf8_lossy(method);
                     let why = format_args!(
@@ -78,14 +88,30 @@ impl Router {
         Ok(())
     }
 
-    /// Finds who takes a call for `method` of `service` (empty if the caller named none).
-    pub(super) fn route(&self, service: &[u8], method: &[u8]) -> Route<'_> {
-        let chosen = match (self.by_name.get(service), self.require_service_name) {
+    /// Finds who takes a stream of `method`, by the same table. A catch-all takes no streams.
+    pub(super) fn route_stream(&self, service: &[u8], method: &[u8]) -> StreamRoute<'_> {
+        let Some(index) = self.choose(service, |service| service.streams.contains_key(method)) else {
+            return StreamRoute::UnknownService;
+        };
+        match self.services[index].streams.get(method) {
+            Some(entry) => StreamRoute::Method(entry),
+            None => StreamRoute::UnknownMethod,
+        }
+    }
+
+    /// The service that is asked, of those which have the method.
+    fn choose(&self, service: &[u8], has: impl Fn(&Service) -> bool) -> Option<usize> {
+        match (self.by_name.get(service), self.require_service_name) {
             (Some(index), _) => Some(*index),
             (None, true) => None,
-            (None, false) if service.is_empty() => self.first_with(method),
-            (None, false) => self.only_with(method),
-        };
+            (None, false) if service.is_empty() => self.first_with(has),
+            (None, false) => self.only_with(has),
+        }
+    }
+
+    /// Finds who takes a call for `method` of `service` (empty if the caller named none).
+    pub(super) fn route(&self, service: &[u8], method: &[u8]) -> Route<'_> {
+        let chosen = self.choose(service, |service| service.methods.contains_key(method));
         match (chosen, &self.catch_all) {
             (Some(index), catch_all) => match (self.services[index].methods.get(method), catch_all) {
                 (Some(entry), _) => Route::Method(entry),
@@ -98,14 +124,14 @@ impl Router {
     }
 
     /// Row 3: the fallback service, else the first that has the method.
-    fn first_with(&self, method: &[u8]) -> Option<usize> {
-        let has = |index: &usize| self.services[*index].methods.contains_key(method);
+    fn first_with(&self, has: impl Fn(&Service) -> bool) -> Option<usize> {
+        let has = |index: &usize| has(&self.services[*index]);
         self.fallback.filter(has).or_else(|| (0..self.services.len()).find(has))
     }
 
     /// Rows 5 and 6: the only one that has the method; the fallback gets no preference.
-    fn only_with(&self, method: &[u8]) -> Option<usize> {
-        let mut having = (0..self.services.len()).filter(|i| self.services[*i].methods.contains_key(method));
+    fn only_with(&self, has: impl Fn(&Service) -> bool) -> Option<usize> {
+        let mut having = (0..self.services.len()).filter(|i| has(&self.services[*i]));
         having.next().filter(|_| having.next().is_none())
     }
 }

@@ -8,10 +8,11 @@ use rustc_hash::FxHashMap;
 use crate::base::{Code, Error, Result};
 use crate::codec::CallShape;
 use crate::idl::Schema;
-use crate::idl::schema::ServiceId;
+use crate::idl::schema::{ServiceId, Streaming};
 use crate::rpc::Runtime;
 use crate::rpc::server::crew::{Crew, WorkerOptions};
 use crate::rpc::server::request::Request;
+use crate::rpc::stream::{StreamHandler, StreamMethodOptions, StreamMode};
 
 /// Answers requests.
 pub trait Handler: Send + Sync {
@@ -44,11 +45,20 @@ pub(super) struct MethodEntry {
     pub(super) crew: Option<Arc<Crew>>,
 }
 
+/// A streaming method as the router finds it.
+pub(super) struct StreamEntry {
+    pub(super) handler: Arc<dyn StreamHandler>,
+    pub(super) mode: StreamMode,
+    pub(super) options: StreamMethodOptions,
+    pub(super) service: Bytes,
+}
+
 /// A named service.
 pub struct Service {
     pub(super) name: String,
     /// The host chooses the keys, so nobody else can make them collide.
     pub(super) methods: FxHashMap<Box<[u8]>, Arc<MethodEntry>>,
+    pub(super) streams: FxHashMap<Box<[u8]>, Arc<StreamEntry>>,
     pub(super) fallback: bool,
     /// Threads of its own, for all methods but those that have their own.
     workers: Option<WorkerOptions>,
@@ -66,6 +76,7 @@ impl Service {
         Ok(Service {
             name,
             methods: FxHashMap::default(),
+            streams: FxHashMap::default(),
             fallback: false,
             workers: None,
             methods_workers: FxHashMap::default(),
@@ -98,10 +109,7 @@ impl Service {
             return Err(Error::invalid_argument("name", "a method name is not empty"));
         }
         let service = Bytes::copy_from_slice(self.name.as_bytes());
-        if self.methods.contains_key(name.as_bytes()) {
-            let why = format_args!("service {} has a method {name} already", self.name);
-            return Err(Error::invalid_argument("name", why));
-        }
+        self.expect_new(name)?;
         let shape = self.shape_of(name)?;
         let oneway = options.oneway || shape.as_ref().is_some_and(|shape| shape.method().oneway);
         if let Some(shape) = shape.as_ref().filter(|shape| oneway && !shape.method().oneway) {
@@ -112,6 +120,51 @@ impl Service {
         let entry = MethodEntry { handler, options, service, shape, crew: None };
         self.methods.insert(name.as_bytes().into(), Arc::new(entry));
         Ok(())
+    }
+
+    /// Adds a method that streams. A name can be added once, as a stream or as a call.
+    pub fn add_stream(
+        &mut self,
+        name: &str,
+        mode: StreamMode,
+        options: StreamMethodOptions,
+        handler: Arc<dyn StreamHandler>,
+    ) -> Result<()> {
+        if name.is_empty() {
+            return Err(Error::invalid_argument("name", "a method name is not empty"));
+        }
+        self.expect_new(name)?;
+        self.expect_mode(name, mode)?;
+        let service = Bytes::copy_from_slice(self.name.as_bytes());
+        self.streams
+            .insert(name.as_bytes().into(), Arc::new(StreamEntry { handler, mode, options, service }));
+        Ok(())
+    }
+
+    fn expect_new(&self, name: &str) -> Result<()> {
+        if self.methods.contains_key(name.as_bytes()) || self.streams.contains_key(name.as_bytes()) {
+            let why = format_args!("service {} has a method {name} already", self.name);
+            return Err(Error::invalid_argument("name", why));
+        }
+        Ok(())
+    }
+
+    fn expect_mode(&self, name: &str, mode: StreamMode) -> Result<()> {
+        let Some((schema, id)) = &self.idl else { return Ok(()) };
+        let found =
+            schema.find_method_of(*id, name).map_err(|error| Error::invalid_argument("name", error))?;
+        let in_idl = match schema.method(found).streaming {
+            Streaming::Client => Some(StreamMode::Client),
+            Streaming::Server => Some(StreamMode::Server),
+            Streaming::Bidirectional => Some(StreamMode::Bidirectional),
+            Streaming::None | Streaming::Unary => None,
+        };
+        match in_idl == Some(mode) {
+            true => Ok(()),
+            false => {
+                Err(Error::invalid_argument("mode", format_args!("{name} does not stream so in the IDL")))
+            }
+        }
     }
 
     /// Adds every method of the IDL that was not added yet, except those that stream. Fails if the service
@@ -166,6 +219,11 @@ impl Service {
                 entry.crew = own.or_else(|| shared.clone());
             }
         }
+    }
+
+    /// Whether it has a method of this name, of either kind.
+    pub(super) fn has(&self, method: &[u8]) -> bool {
+        self.methods.contains_key(method) || self.streams.contains_key(method)
     }
 
     /// Makes it the service that takes calls which name none (ttheader.md §8, row 3).

@@ -23,6 +23,7 @@ mkdir -p "$1"
 out=$(cd "$1" && pwd)
 cd "$(dirname "$0")"
 idl=../idl/interop.thrift
+streams=../idl/streams.thrift
 
 # Two builds at a time would generate into the same kitex_gen.
 if command -v flock >/dev/null 2>&1; then
@@ -32,7 +33,7 @@ fi
 
 inputs() {
     go version
-    cksum build.sh go.mod go.sum "$idl" ./*.go
+    cksum build.sh go.mod go.sum "$idl" "$streams" ./*.go
 }
 stamp=$out/kitex-peer.stamp
 now=$(inputs)
@@ -50,6 +51,8 @@ say "generating code from $(basename "$idl")"
 rm -rf kitex_gen
 # The dependency check would ask go for the Kitex version that go.mod pins anyway.
 "$out/kitex-gen" -type thrift -module kitexpeer -gen-path kitex_gen -no-dependency-check "$idl"
+# Streams have their second API, which this flag asks for.
+"$out/kitex-gen" -type thrift -module kitexpeer -gen-path kitex_gen -no-dependency-check -streamx "$streams"
 
 say "compiling the peer"
 go build -o "$out/kitex-peer" .

@@ -16,6 +16,8 @@ const usage = `usage: kitex-peer COMMAND [flags]
   client         run interop cases against a server
   record         write the bytes of requests and replies to files
   bench-client   load a server's Echo and print one JSON line
+  stream-server  serve Streams until SIGTERM
+  stream-client  run the cases of streams against a server
 
 "kitex-peer COMMAND -h" lists the flags of a command.
 `
@@ -33,6 +35,9 @@ func main() {
 		"client":       clientMain,
 		"record":       recordMain,
 		"bench-client": benchMain,
+
+		"stream-server": streamServerMain,
+		"stream-client": streamClientMain,
 	}
 	run, ok := commands[os.Args[1]]
 	if !ok {

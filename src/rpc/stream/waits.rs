@@ -1,0 +1,256 @@
+//! Calls on a stream that may have to wait, in each way that a host waits.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::base::{Error, Message, Result};
+use crate::io::stream::{Link, Received, Sent};
+use crate::io::thread;
+use crate::op::operation::{self, CancelHook, Cause, Completer, Outcome};
+use crate::proto::stream::Pairs;
+use crate::rpc::stream::handle::Stream;
+use crate::wire::ttheader::Header;
+
+impl Stream {
+    /// Sends a message and waits until it is in the stream's budget, which is at once while there is room.
+    /// An error is the stream's end, as [`Stream::recv`] gives it, or INVALID_STATE after
+    /// [`Stream::close_send`].
+    pub fn send(&self, message: Message) -> Result<()> {
+        thread::may_block()?;
+        self.before_send();
+        match self.link().try_send(message)? {
+            Sent::Accepted => Ok(()),
+            Sent::Full(message) => blocking(|completer| self.wait_to_send(message, completer)),
+        }
+    }
+
+    /// Starts a send; it ends when the message is accepted. Cancelled before that, nothing of it leaves.
+    pub fn start_send(&self, message: Message, completer: Completer<Result<()>>) {
+        self.before_send();
+        match self.link().try_send(message) {
+            Ok(Sent::Accepted) => completer.complete(Ok(())),
+            Ok(Sent::Full(message)) => self.wait_to_send(message, completer),
+            Err(error) => completer.complete(Err(error)),
+        }
+    }
+
+    /// Sends messages in their order, waiting for room as often as it takes. On an error an unknown number
+    /// of them has been accepted.
+    pub fn send_many(&self, messages: impl IntoIterator<Item = Message>) -> Result<()> {
+        thread::may_block()?;
+        self.before_send();
+        let mut left: VecDeque<_> = messages.into_iter().collect();
+        loop {
+            self.link().try_send_many(&mut left)?;
+            match left.pop_front() {
+                None => return Ok(()),
+                Some(next) => blocking(|completer| self.wait_to_send(next, completer))?,
+            }
+        }
+    }
+
+    /// Takes as many of the messages as there is room for now; what is left over stays in the list.
+    pub fn try_send_many(&self, messages: &mut VecDeque<Message>) -> Result<()> {
+        self.before_send();
+        self.link().try_send_many(messages)
+    }
+
+    fn wait_to_send(&self, message: Message, completer: Completer<Result<()>>) {
+        let link = self.link();
+        let id = link.next_id();
+        let withdrawal = Withdrawal::watch(&completer, link, move |link, cause| {
+            if let Some(done) = link.withdraw_send(id) {
+                done(Err(cause.error()));
+            }
+        });
+        link.send_when_room(id, message, Box::new(move |result| completer.complete(result)));
+        withdrawal.look_again(link);
+    }
+
+    /// The next message; `None` when the peer has said everything. What has arrived comes before the end,
+    /// and the end stays.
+    pub fn recv(&self) -> Result<Option<Message>> {
+        thread::may_block()?;
+        match one(self.link().try_recv(1)?) {
+            Some(result) => result,
+            None => blocking(|completer| self.wait_to_recv(completer)),
+        }
+    }
+
+    /// The next message or the end if it is there; the outer `None` means that nothing is.
+    pub fn try_recv(&self) -> Result<Option<Option<Message>>> {
+        one(self.link().try_recv(1)?).transpose()
+    }
+
+    /// Starts a recv. Cancelled, it leaves its message to the next one, and the stream as it is.
+    pub fn start_recv(&self, completer: Completer<Result<Option<Message>>>) {
+        match self.link().try_recv(1).map(one) {
+            Ok(Some(result)) => completer.complete(result),
+            Ok(None) => self.wait_to_recv(completer),
+            Err(error) => completer.complete(Err(error)),
+        }
+    }
+
+    /// Waits for a message, then takes all that are there, up to `most` (at least 1). Empty when the peer
+    /// has said everything.
+    pub fn recv_many(&self, most: usize) -> Result<Vec<Message>> {
+        thread::may_block()?;
+        match many(self.link().try_recv(most.max(1))?) {
+            Some(result) => result,
+            None => blocking(|completer| self.wait_to_recv_many(most.max(1), completer)),
+        }
+    }
+
+    /// Starts the same.
+    pub fn start_recv_many(&self, most: usize, completer: Completer<Result<Vec<Message>>>) {
+        match self.link().try_recv(most.max(1)).map(many) {
+            Ok(Some(result)) => completer.complete(result),
+            Ok(None) => self.wait_to_recv_many(most.max(1), completer),
+            Err(error) => completer.complete(Err(error)),
+        }
+    }
+
+    fn wait_to_recv(&self, completer: Completer<Result<Option<Message>>>) {
+        self.wait(1, completer, one);
+    }
+
+    fn wait_to_recv_many(&self, most: usize, completer: Completer<Result<Vec<Message>>>) {
+        self.wait(most, completer, many);
+    }
+
+    fn wait<T: Send + 'static>(
+        &self,
+        most: usize,
+        completer: Completer<Result<T>>,
+        convert: fn(Received) -> Option<Result<T>>,
+    ) {
+        let link = self.link();
+        let id = link.next_id();
+        let withdrawal = Withdrawal::watch(&completer, link, move |link, cause| {
+            if let Some(taken) = link.withdraw_recv(id) {
+                taken(Received::Failed(cause.error()));
+            }
+        });
+        let taken = move |received| {
+            let result = convert(received);
+            completer.complete(result.unwrap_or_else(Outcome::abandoned));
+        };
+        link.recv_when_there(id, most, Box::new(taken));
+        withdrawal.look_again(link);
+    }
+
+    /// Waits until everything sent so far is with the socket.
+    pub fn flush(&self) -> Result<()> {
+        thread::may_block()?;
+        blocking(|completer| self.start_flush(completer))
+    }
+
+    /// Starts the same.
+    pub fn start_flush(&self, completer: Completer<Result<()>>) {
+        self.link().flush(Box::new(move |result| completer.complete(result)));
+    }
+
+    /// The peer's HEADER: at a client waits for it; at a server it is that of the opening. The same every
+    /// time; empty where a server sent none. Fails if the stream failed before it came.
+    pub fn header(&self) -> Result<Pairs> {
+        thread::may_block()?;
+        blocking(|completer| self.start_header(completer))
+    }
+
+    /// Starts the same.
+    pub fn start_header(&self, completer: Completer<Result<Pairs>>) {
+        if let Some(opening) = self.opening_header() {
+            return completer.complete(Ok(pairs(Some(opening))));
+        }
+        let link = Arc::clone(self.link());
+        self.link().on_header(Box::new(move || {
+            let header = link.header().or_else(|| link.trailer().map(|trailer| trailer.map(|_| None)));
+            completer.complete(told(header));
+        }));
+    }
+
+    /// The peer's TRAILER, `biz-*` included: waits for the end of the stream. The same every time. Fails if
+    /// the stream ended without one.
+    pub fn trailer(&self) -> Result<Pairs> {
+        thread::may_block()?;
+        blocking(|completer| self.start_trailer(completer))
+    }
+
+    /// Starts the same.
+    pub fn start_trailer(&self, completer: Completer<Result<Pairs>>) {
+        let link = Arc::clone(self.link());
+        self.link().on_end(Box::new(move || completer.complete(told(link.trailer()))));
+    }
+}
+
+fn told(found: Option<Result<Option<Header>>>) -> Result<Pairs> {
+    match found {
+        Some(result) => result.map(|header| pairs(header.as_ref())),
+        None => Outcome::abandoned(),
+    }
+}
+
+fn pairs(header: Option<&Header>) -> Pairs {
+    let all = header.into_iter().flat_map(|header| header.strings().map(move |pair| (header, pair)));
+    all.map(|(header, (key, value))| (header.slice(key), header.slice(value))).collect()
+}
+
+fn one(received: Received) -> Option<Result<Option<Message>>> {
+    match received {
+        Received::Messages(mut messages) => Some(Ok(messages.pop_front())),
+        Received::Nothing => None,
+        Received::Eof => Some(Ok(None)),
+        Received::Failed(error) => Some(Err(error)),
+    }
+}
+
+fn many(received: Received) -> Option<Result<Vec<Message>>> {
+    match received {
+        Received::Messages(messages) => Some(Ok(messages.into())),
+        Received::Nothing => None,
+        Received::Eof => Some(Ok(Vec::new())),
+        Received::Failed(error) => Some(Err(error)),
+    }
+}
+
+/// Waits here for the end of an operation.
+pub(super) fn blocking<T: Send + 'static>(start: impl FnOnce(Completer<Result<T, Error>>)) -> Result<T> {
+    let (operation, completer) = operation::new(None);
+    start(completer);
+    operation.wait(None);
+    operation.take().unwrap_or_else(Outcome::abandoned)
+}
+
+/// Takes a pending call back when its operation is asked to end, also if that happens just before the
+/// call becomes pending.
+struct Withdrawal {
+    asked: Arc<AtomicBool>,
+    hook: Arc<dyn Fn(&Link) + Send + Sync>,
+}
+
+impl Withdrawal {
+    fn watch<T: Outcome>(
+        completer: &Completer<T>,
+        link: &Arc<Link>,
+        withdraw: impl Fn(&Link, Cause) + Send + Sync + 'static,
+    ) -> Withdrawal {
+        let asked = Arc::new(AtomicBool::new(false));
+        let withdraw = Arc::new(withdraw);
+        let (flag, weak, run) = (Arc::clone(&asked), Arc::downgrade(link), Arc::clone(&withdraw));
+        let on_cancel: CancelHook = Box::new(move |cause| {
+            flag.store(true, Ordering::SeqCst);
+            if let Some(link) = weak.upgrade() {
+                run(&link, cause);
+            }
+        });
+        completer.on_cancel(on_cancel);
+        Withdrawal { asked, hook: Arc::new(move |link| withdraw(link, Cause::ByHost)) }
+    }
+
+    fn look_again(&self, link: &Link) {
+        if self.asked.load(Ordering::SeqCst) {
+            (self.hook)(link);
+        }
+    }
+}

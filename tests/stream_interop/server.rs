@@ -1,0 +1,99 @@
+//! Our server of the service `Streams`: it does what the handler of the Kitex peer does.
+
+use std::sync::{Arc, Mutex};
+
+use krpc::base::{Biz, Code, Error, MetainfoKind, Result};
+use krpc::op::operation;
+use krpc::rpc::server::{Server, ServerOptions, Service};
+use krpc::rpc::stream::{Returning, Stream, StreamHandler, StreamMethodOptions, StreamMode};
+use krpc::rpc::{Runtime, RuntimeOptions};
+
+use crate::item::Item;
+
+/// How the last stream ended that was told to wait.
+type Last = Arc<Mutex<String>>;
+
+pub fn start() -> Server {
+    let last = Last::default();
+    let mut service = Service::new("Streams").unwrap();
+    let mut add = |name, mode, handler: Arc<dyn StreamHandler>| {
+        service.add_stream(name, mode, StreamMethodOptions::default(), handler).unwrap();
+    };
+    let said = Arc::clone(&last);
+    add("Bidi", StreamMode::Bidirectional, Arc::new(Returning(move |stream: &Stream| bidi(stream, &said))));
+    add("Upload", StreamMode::Client, Arc::new(Returning(upload)));
+    add("Watch", StreamMode::Server, Arc::new(Returning(move |stream: &Stream| watch(stream, &last))));
+    let runtime =
+        Runtime::start(&RuntimeOptions { worker_threads: 256, ..RuntimeOptions::default() }).unwrap();
+    Server::start(ServerOptions {
+        addresses: vec![krpc::rpc::Address::parse("127.0.0.1:0").unwrap()],
+        services: vec![service],
+        runtime: Some(runtime),
+        ..ServerOptions::default()
+    })
+    .unwrap()
+}
+
+fn bidi(stream: &Stream, last: &Last) -> Result<()> {
+    while let Some(message) = stream.recv()? {
+        let mut item = Item::read(&message);
+        let (word, rest) = item.text.split_once(' ').unwrap_or((&item.text, ""));
+        match word {
+            "biz" => {
+                let extra = vec![("k".into(), "v".into())];
+                return Err(Error::biz(Biz { code: 404, message: "not found".into(), extra }));
+            }
+            "fail" => return Err(Error::new(Code::Internal, "boom")),
+            "panic" => panic!("oh no"),
+            "return" => return Ok(()),
+            "wait" => {
+                stream.send(message)?;
+                return wait(stream, last);
+            }
+            "silent" => continue,
+            "meta" => {
+                let metainfo = stream.metainfo();
+                let kinds = [MetainfoKind::Persistent, MetainfoKind::Upstream];
+                let values =
+                    kinds.map(|kind| metainfo.get(kind, rest.as_bytes()).cloned().unwrap_or_default());
+                item.text = values.map(|value| String::from_utf8(value.to_vec()).unwrap()).join(",");
+            }
+            "header" => {
+                stream.set_header(&[("set".into(), "1".into())])?;
+                stream.send_header(&[("sent".into(), "2".into())])?;
+                stream.set_trailer(&[("end".into(), "3".into())])?;
+            }
+            _ => {}
+        }
+        stream.send(item.message())?;
+    }
+    Ok(())
+}
+
+fn wait(stream: &Stream, last: &Last) -> Result<()> {
+    let (operation, completer) = operation::new(None);
+    stream.start_trailer(completer);
+    operation.wait(None);
+    let reason = stream.context().reason().expect("a reason");
+    *last.lock().unwrap() = reason.to_string();
+    Err(reason)
+}
+
+fn upload(stream: &Stream) -> Result<()> {
+    let mut sum = Item::default();
+    while let Some(message) = stream.recv()? {
+        let item = Item::read(&message);
+        sum.n += item.n;
+        sum.data.extend(item.data);
+    }
+    stream.send(sum.message())
+}
+
+fn watch(stream: &Stream, last: &Last) -> Result<()> {
+    let request = Item::read(stream.request().expect("the request"));
+    if request.text == "last" {
+        let text = std::mem::take(&mut *last.lock().unwrap());
+        return stream.send(Item::text(&text).message());
+    }
+    (0..request.n).try_for_each(|n| stream.send(Item::numbered(n, request.data.clone()).message()))
+}
