@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 use krpc::base::{Encoding, Message, Result};
 use krpc::op::operation::{self, Finished};
 use krpc::op::queue::Queue;
-use krpc::rpc::Address;
 use krpc::rpc::call::{Client, ClientOptions, Method};
 use krpc::rpc::event::Event;
 use krpc::rpc::server::{Server, ServerOptions, Service};
 use krpc::rpc::stream::{Finish, Returning, Stream, StreamMethodOptions, StreamMode, StreamOptions};
+use krpc::rpc::{Address, Runtime, RuntimeOptions};
 
 fn main() {
     let seconds = std::env::args().filter_map(|word| word.parse().ok()).next().unwrap_or(2.0);
@@ -51,7 +51,10 @@ fn server(count: &Arc<AtomicU64>) -> Server {
     let pool = StreamMethodOptions::default();
     service.add_stream("Sink", StreamMode::Client, pool, Arc::new(sink)).unwrap();
     let addresses = vec![Address::parse("127.0.0.1:0").unwrap()];
-    Server::start(ServerOptions { addresses, services: vec![service], ..ServerOptions::default() }).unwrap()
+    // Threads of its own, as another process would have.
+    let runtime = Some(Runtime::start(&RuntimeOptions::default()).unwrap());
+    let services = vec![service];
+    Server::start(ServerOptions { addresses, services, runtime, ..ServerOptions::default() }).unwrap()
 }
 
 fn echo(stream: Stream) {

@@ -25,8 +25,9 @@ use crate::wire::ttheader::Header;
 /// Pieces handed to one `writev`.
 const MAX_SLICES: usize = 64;
 
-/// Least room made before a read: many small messages come together.
-const READ_BYTES: usize = 64 << 10;
+/// Room made before a read: little for a quiet connection, for there may be many; more for one whose reads
+/// come full, for then many messages come together.
+const READ_BYTES: std::ops::RangeInclusive<usize> = 4 << 10..=128 << 10;
 
 /// Most room made at once for the rest of a large message.
 const MAX_READ_BYTES: usize = 512 << 10;
@@ -73,6 +74,8 @@ pub(super) struct Task<R: Side> {
     pub(super) mailbox: Arc<Mailbox>,
     transport: Transport,
     pub(super) input: BytesMut,
+    /// Room for the next read, by what the last ones brought.
+    read_bytes: usize,
     output: OutBuf,
     entries: Vec<Option<Entry>>,
     /// The list that changes places with the mailbox's.
@@ -130,6 +133,7 @@ impl<R: Side> Task<R> {
             mailbox,
             transport,
             input,
+            read_bytes: *READ_BYTES.start(),
             output: OutBuf::new(),
             entries: Vec::new(),
             dirty: Vec::new(),
@@ -452,12 +456,25 @@ impl<R: Side> Task<R> {
 
     /// Reads once. True if there is something new to look at.
     fn read(&mut self, cx: &mut Context<'_>) -> Result<bool, Stop> {
-        self.input.reserve(self.conn.missing(&self.input).clamp(READ_BYTES, MAX_READ_BYTES));
+        let missing = self.conn.missing(&self.input).min(MAX_READ_BYTES);
+        let spare = self.input.capacity() - self.input.len();
+        // A quarter is still worth a read: what is left of a buffer is used up before the next one.
+        if spare < missing.max(self.read_bytes / 4) {
+            self.input.reserve(missing.max(self.read_bytes));
+        }
+        let room = self.input.capacity() - self.input.len();
         match self.transport.poll_read(cx, &mut self.input) {
             Poll::Pending => Ok(false),
             Poll::Ready(Err(reason)) => Err(Stop::Lost(Some(reason))),
             Poll::Ready(Ok(0)) => Err(Stop::Lost(None)),
-            Poll::Ready(Ok(_)) => Ok(true),
+            Poll::Ready(Ok(count)) => {
+                self.read_bytes = match count {
+                    count if count >= room => (self.read_bytes * 4).min(*READ_BYTES.end()),
+                    count if count < self.read_bytes / 8 => (self.read_bytes / 2).max(*READ_BYTES.start()),
+                    _ => self.read_bytes,
+                };
+                Ok(true)
+            }
         }
     }
 

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::base::{Error, Result};
+use crate::base::{Code, Error, Result};
 use crate::codec::CallShape;
 use crate::idl::Schema;
+use crate::rpc::stream::StreamMode;
 
 /// A method of a service. Cloning shares it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -48,6 +49,21 @@ impl Method {
     pub fn from_schema(schema: &Arc<Schema>, path: &str) -> Result<Method> {
         let shape = CallShape::find(schema, path)?;
         shape.expect_unary()?;
+        Method::of_shape(schema, path, shape)
+    }
+
+    /// A streaming method of an IDL, found as [`Schema::find_method`] does, and which sides stream. Others
+    /// are UNSUPPORTED: `not a streaming method`.
+    pub fn stream_from_schema(schema: &Arc<Schema>, path: &str) -> Result<(Method, StreamMode)> {
+        let shape = CallShape::find(schema, path)?;
+        let Some(mode) = StreamMode::of(shape.method().streaming) else {
+            let text = format!("{} is not a streaming method", shape.method().name);
+            return Err(Error::new(Code::Unsupported, text));
+        };
+        Ok((Method::of_shape(schema, path, shape)?, mode))
+    }
+
+    fn of_shape(schema: &Arc<Schema>, path: &str, shape: CallShape) -> Result<Method> {
         let found = shape.method();
         let main = schema.main_service().filter(|main| schema.method_of(*main, &found.name).is_some());
         let service = match path.rsplit_once('/') {
@@ -136,5 +152,9 @@ mod tests {
         assert_eq!(error.text(), "method: missing service: Chta; did you mean Chat?");
         let error = Method::from_schema(&schema, "Hear").unwrap_err();
         assert_eq!(error.text(), "Hear is a streaming method (server)");
+        let (method, mode) = Method::stream_from_schema(&schema, "Hear").unwrap();
+        assert_eq!((method.to_string().as_str(), mode), ("Chat/Hear", StreamMode::Server));
+        let error = Method::stream_from_schema(&schema, "Say").unwrap_err();
+        assert_eq!(error.text(), "Say is not a streaming method");
     }
 }

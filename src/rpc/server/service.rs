@@ -8,7 +8,7 @@ use rustc_hash::FxHashMap;
 use crate::base::{Code, Error, Result};
 use crate::codec::CallShape;
 use crate::idl::Schema;
-use crate::idl::schema::{ServiceId, Streaming};
+use crate::idl::schema::ServiceId;
 use crate::rpc::Runtime;
 use crate::rpc::server::crew::{Crew, WorkerOptions};
 use crate::rpc::server::request::Request;
@@ -153,12 +153,7 @@ impl Service {
         let Some((schema, id)) = &self.idl else { return Ok(()) };
         let found =
             schema.find_method_of(*id, name).map_err(|error| Error::invalid_argument("name", error))?;
-        let in_idl = match schema.method(found).streaming {
-            Streaming::Client => Some(StreamMode::Client),
-            Streaming::Server => Some(StreamMode::Server),
-            Streaming::Bidirectional => Some(StreamMode::Bidirectional),
-            Streaming::None | Streaming::Unary => None,
-        };
+        let in_idl = StreamMode::of(schema.method(found).streaming);
         match in_idl == Some(mode) {
             true => Ok(()),
             false => {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::base::{Error, Result, StreamSide};
+use crate::idl::schema::Streaming;
 use crate::io::stream::{Incoming, Received};
 use crate::op::queue::QueueError;
 use crate::proto::stream::Finish;
@@ -22,6 +23,28 @@ pub enum StreamMode {
     Server = 2,
     /// Many messages, many answers.
     Bidirectional = 3,
+}
+
+impl StreamMode {
+    /// The mode with this number.
+    pub const fn from_number(number: i32) -> Option<StreamMode> {
+        match number {
+            1 => Some(StreamMode::Client),
+            2 => Some(StreamMode::Server),
+            3 => Some(StreamMode::Bidirectional),
+            _ => None,
+        }
+    }
+
+    /// The mode that an IDL says, if the method streams.
+    pub const fn of(streaming: Streaming) -> Option<StreamMode> {
+        match streaming {
+            Streaming::None | Streaming::Unary => None,
+            Streaming::Client => Some(StreamMode::Client),
+            Streaming::Server => Some(StreamMode::Server),
+            Streaming::Bidirectional => Some(StreamMode::Bidirectional),
+        }
+    }
 }
 
 /// How a streaming method is served.
