@@ -311,7 +311,7 @@ impl<R: Side> Task<R> {
     }
 
     /// Brings what has arrived before the host, up to a mark.
-    fn fetch(&mut self, key: StreamKey) {
+    pub(super) fn fetch(&mut self, key: StreamKey) {
         let Some(link) = self.link(key) else { return };
         loop {
             let mut room = link.fetch_room();
