@@ -73,6 +73,18 @@
  */
 #define KRPC_METHOD_FLAG_INLINE 2
 
+/**
+ * Bit of `krpc_stream_options.flags`: the server is told the time that is left, and this library's ends the
+ * stream then. Kitex ignores it.
+ */
+#define KRPC_STREAM_FLAG_TELL_TIMEOUT 1
+
+/**
+ * Bit of `krpc_stream_options.flags`: a receive timeout leaves the stream as it is. The recv fails once, and
+ * may be called again. Without it the stream ends, and the server is told.
+ */
+#define KRPC_STREAM_FLAG_KEEP_ON_RECV_TIMEOUT 2
+
 /** As a time or a timeout: never. */
 #define KRPC_FOREVER INT64_MAX
 
@@ -550,6 +562,20 @@ enum krpc_event_kind
     KRPC_EVENT_KIND_REQUEST = 2,
     /** A server asks something: `decision`. */
     KRPC_EVENT_KIND_DECISION = 3,
+    /** A server has a stream: `stream`. */
+    KRPC_EVENT_KIND_STREAM = 4,
+    /**
+     * An operation of a stream has ended, or the opening of one: `reply`, or NULL if the operation's handle
+     * took it.
+     */
+    KRPC_EVENT_KIND_STREAM_CALL = 5,
+    /**
+     * A stream that delivers has a message: `message`. It is NULL where only a receive timeout has passed, and
+     * `error` says so.
+     */
+    KRPC_EVENT_KIND_STREAM_MESSAGE = 6,
+    /** A stream that delivers has come to its end: status OK when the peer has said everything, else `error`. */
+    KRPC_EVENT_KIND_STREAM_END = 7,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
@@ -720,15 +746,16 @@ typedef struct krpc_metainfo krpc_metainfo;
 typedef struct krpc_method krpc_method;
 
 /**
- * Something under way: a call started by `krpc_client_start`. It ends exactly once: with its result, by
- * cancel, by deadline, by close of its client or queue, or with its runtime.
+ * Something under way: a call started by `krpc_client_start`, or what a function like
+ * `krpc_stream_start_recv` started. It ends exactly once: with its result, by cancel, by deadline, by close of
+ * its client, stream or queue, or with its runtime.
  *
  * Free it with `krpc_op_free`, at any time.
  */
 typedef struct krpc_op krpc_op;
 
 /**
- * A bounded queue of events: ends of calls, requests of servers, questions. Any number of threads may take
+ * A bounded queue of events: ends of calls, requests and streams of servers, messages of streams, questions. Any number of threads may take
  * from it; an event loop watches its descriptor.
  *
  * Shut it down with `krpc_queue_shutdown`, free it with `krpc_queue_free`.
@@ -768,7 +795,8 @@ typedef struct krpc_queue krpc_queue;
 typedef struct krpc_reader krpc_reader;
 
 /**
- * The end of a call: message, pairs sent back, facts, and an error unless all went well. Immutable.
+ * The end of a call: message, pairs sent back, facts, and an error unless all went well. Immutable. Operations
+ * on streams end with one too.
  *
  * Borrowed parts live as long as the reply. Free it with `krpc_reply_free`.
  */
@@ -824,6 +852,15 @@ typedef struct krpc_service krpc_service;
  * Immutable. Borrowed from a method or request, or owned: free that with `krpc_shape_free`.
  */
 typedef struct krpc_shape krpc_shape;
+
+/**
+ * A stream of one method, at the client that opened it or in the hands of a server's handler. One thread may
+ * send while another receives; at most one send and one recv wait at a time, another is INVALID_STATE.
+ *
+ * A client's is from `krpc_client_open_stream`, a server's from a handler or an event. Free it with
+ * `krpc_stream_free`.
+ */
+typedef struct krpc_stream krpc_stream;
 
 /**
  * Builds a message: one struct in Thrift Binary.
@@ -901,7 +938,7 @@ typedef struct krpc_client_stats {
 } krpc_client_stats;
 
 /**
- * Hears that a call has ended. Owns `reply`: free it; it is NULL if `krpc_op_take_reply` took it first. Runs
+ * Hears that an operation has ended. Owns `reply`: free it; it is NULL if `krpc_op_take_reply` took it first. Runs
  * on a thread of the runtime, one of a pool that only runs callbacks, where it may block (but see
  * `KRPC_COMPLETION_FLAG_INLINE`); never twice, never at once for one operation.
  */
@@ -1066,7 +1103,7 @@ typedef struct krpc_bytes {
 typedef struct krpc_event {
     /** A `krpc_event_kind`. */
     int32_t kind;
-    /** How the operation ended; OK for other kinds. */
+    /** How the operation or the stream ended; OK for other kinds. */
     int32_t status;
     /** The host's word for what it belongs to. */
     uint64_t tag;
@@ -1076,6 +1113,14 @@ typedef struct krpc_event {
     krpc_request *request;
     /** The question of a server, or NULL. */
     krpc_decision *decision;
+    /** The stream of a server, or NULL. */
+    krpc_stream *stream;
+    /** The message of a stream, or NULL. */
+    krpc_message *message;
+    /** Why a stream ended, or NULL. */
+    krpc_error *error;
+    /** Of a stream that delivers: 0 for its first event, one more for each. 0 for other kinds. */
+    uint64_t sequence;
 } krpc_event;
 
 /** What a queue has seen until now. Sized struct: start from `KRPC_QUEUE_STATS_INIT`. */
@@ -1191,6 +1236,58 @@ typedef struct krpc_field_info {
     /** 1 if it has a default, else 0. */
     uint32_t has_default;
 } krpc_field_info;
+
+/**
+ * What a stream is opened with. Nothing of a client's timeouts for calls applies. Sized struct: start from
+ * `KRPC_STREAM_OPTIONS_INIT`.
+ */
+typedef struct krpc_stream_options {
+    /** `sizeof(krpc_stream_options)` as the caller was compiled. */
+    size_t struct_size;
+    /** For the whole stream, opening included, in milliseconds. 0 or `KRPC_FOREVER`: none but the parent's. */
+    int64_t timeout_ms;
+    /** For each recv, while nothing has arrived, in milliseconds. 0 or `KRPC_FOREVER`: none. */
+    int64_t recv_timeout_ms;
+    /** The stream ends if neither side sends anything for so long, in milliseconds. 0 or `KRPC_FOREVER`: none. */
+    int64_t idle_timeout_ms;
+    /** Pairs that travel with the stream, or NULL. Borrowed for the call. */
+    const krpc_metainfo *metainfo;
+    /**
+     * The work that the stream is part of, or NULL: its end, deadline and pairs are the stream's as well.
+     * Borrowed for the call.
+     */
+    const krpc_context *parent;
+    /** 0, or bits `KRPC_STREAM_FLAG_...`. */
+    uint32_t flags;
+    /** Must be 0. */
+    uint32_t reserved;
+} krpc_stream_options;
+
+/**
+ * Messages and bytes of a stream so far, as its connection has handled them; payloads only. Sized struct: start
+ * from `KRPC_STREAM_STATS_INIT`.
+ */
+typedef struct krpc_stream_stats {
+    /** `sizeof(krpc_stream_stats)` as the caller was compiled. */
+    size_t struct_size;
+    /** Messages sent. */
+    uint64_t messages_sent;
+    /** Their bytes. */
+    uint64_t bytes_sent;
+    /** Messages received. */
+    uint64_t messages_received;
+    /** Their bytes. */
+    uint64_t bytes_received;
+} krpc_stream_stats;
+
+/**
+ * Serves a stream. It owns `stream`: finish it once and free it, now or later, on this thread or another. Several
+ * calls may run at once, with the same `user_data`.
+ *
+ * Runs on a thread of the runtime's handler pool, where it may block for the whole stream; an inline handler runs
+ * on the I/O thread, where it must not. It must not throw, longjmp or end the thread.
+ */
+typedef void (*krpc_stream_handler_fn)(void *user_data, krpc_stream *stream);
 
 #ifdef __cplusplus
 extern "C" {
@@ -1586,6 +1683,14 @@ krpc_status krpc_context_cancel(const krpc_context *context);
 krpc_cause krpc_context_cause(const krpc_context *context);
 
 /**
+ * Whether the server that the work is for is being stopped: what is under way should come to its end, and may
+ * still say a last word.
+ *
+ * Thread: any thread. Errors: none; false if `context` is NULL. Since: 0.1.
+ */
+bool krpc_context_is_stopping(const krpc_context *context);
+
+/**
  * How long is left for the work, in milliseconds, rounded up; `KRPC_FOREVER` without a deadline.
  *
  * Thread: any thread. Errors: none. Since: 0.1.
@@ -1737,6 +1842,22 @@ bool krpc_error_remote_exception(const krpc_error *error,
 bool krpc_error_biz_status(const krpc_error *error,
                            int32_t *code,
                            krpc_str *message);
+
+/**
+ * Why a stream ended, in the numbers that peers exchange, if that is what failed.
+ *
+ * `code` (optional): e.g. 12001 the handler failed, 12006 the connection was lost, 12007 cancelled, 12014 no
+ * message came in time, 12015 the stream did not end in time; peers may have numbers of their own. `text`
+ * (optional): the words of whoever ended it, unchanged. `path` (optional): the services that a cancel has come
+ * through, joined by commas, empty at its first hop. Both are borrowed from `error`.
+ * Returns false, and sets 0 and empty, if there is none.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+bool krpc_error_stream_reason(const krpc_error *error,
+                              int32_t *code,
+                              krpc_str *text,
+                              krpc_str *path);
 
 /**
  * Number of extra pairs beside a business status.
@@ -2312,7 +2433,7 @@ bool krpc_op_is_done(const krpc_op *op);
 krpc_status krpc_op_wait(const krpc_op *op, int64_t timeout_ms);
 
 /**
- * The reply of a call that has ended, owned by the caller: for the first who asks, be it here or by
+ * The reply of an operation that has ended, owned by the caller: for the first who asks, be it here or by
  * taking the event. NULL before the end and afterwards.
  *
  * Thread: any thread. Errors: none. Since: 0.1.
@@ -2341,7 +2462,7 @@ void krpc_op_free(krpc_op *op);
  */
 size_t krpc_fork_close_inherited(void);
 
-/* ---- krpc_queue: a bounded queue of completions, requests and questions ------------------ */
+/* ---- krpc_queue: a bounded queue of completions, requests, streams and questions --------- */
 
 /**
  * A queue.
@@ -2389,8 +2510,8 @@ krpc_status krpc_queue_take(const krpc_queue *queue,
                             size_t *count);
 
 /**
- * Releases what an event carries and sets its pointers to NULL. NULL is fine. A request or question that
- * was not answered is answered by that.
+ * Releases what an event carries and sets its pointers to NULL. NULL is fine. A request, question
+ * or stream that was not answered is answered by that.
  *
  * Thread: any thread, once. Errors: none. Since: 0.1.
  */
@@ -2697,25 +2818,26 @@ krpc_status krpc_reader_end(krpc_reader *reader,
  */
 void krpc_reader_free(krpc_reader *reader);
 
-/* ---- krpc_reply: how a call ended, whatever the outcome ---------------------------------- */
+/* ---- krpc_reply: how an operation ended, whatever the outcome ---------------------------- */
 
 /**
- * How the call ended. `KRPC_OK` if it went well; INVALID_ARGUMENT if `reply` is NULL.
+ * How the operation ended. `KRPC_OK` if it went well; INVALID_ARGUMENT if `reply` is NULL.
  *
  * Thread: any thread. Errors: none. Since: 0.1.
  */
 krpc_status krpc_reply_status(const krpc_reply *reply);
 
 /**
- * The *result* struct, or NULL if none came. A business error may come with one. Borrowed from
- * `reply`; keep it longer with `krpc_message_retain`.
+ * The *result* struct of a call, or NULL if none came; a business error may come with one. Of a recv the
+ * message, and NULL with status OK when the peer has said everything. Borrowed from `reply`; keep it longer with `krpc_message_retain`.
  *
  * Thread: any thread. Errors: none. Since: 0.1.
  */
 const krpc_message *krpc_reply_message(const krpc_reply *reply);
 
 /**
- * The pairs that the handler sent back, of kind `KRPC_METAINFO_BACKWARD`; NULL only if `reply` is.
+ * The pairs that the handler sent back, those of a header or trailer that was waited for, of kind
+ * `KRPC_METAINFO_KIND_BACKWARD`; NULL only if `reply` is.
  * Borrowed from `reply`.
  *
  * Thread: any thread. Errors: none. Since: 0.1.
@@ -2737,7 +2859,16 @@ const krpc_error *krpc_reply_error(const krpc_reply *reply);
 krpc_str krpc_reply_peer(const krpc_reply *reply);
 
 /**
- * Sizes, times and attempts of the call.
+ * The stream that `krpc_client_start_open_stream` opened, owned by the caller: for the first who asks. NULL
+ * afterwards, after a failure and from replies of anything else. A stream that nobody takes is cancelled with
+ * its reply.
+ *
+ * Thread: one at a time. Errors: none. Since: 0.1.
+ */
+krpc_stream *krpc_reply_take_stream(krpc_reply *reply);
+
+/**
+ * Sizes, times and attempts of a call; zeros of anything else.
  *
  * `facts`: its `struct_size` must be set; the fields that it has room for are filled in.
  *
@@ -3474,6 +3605,480 @@ krpc_str krpc_status_text(int32_t status);
  */
 bool krpc_status_retryable(int32_t status);
 
+/* ---- krpc_stream: messages in one or both directions under one method, the same handle at both ends  */
+
+/**
+ * Opens a stream and waits until a connection has it. That the server knows the method shows only with its
+ * first answer; the mode, which both ends must know, is not on the wire.
+ *
+ * `method`: from `krpc_client_method`, two-way. `options`: NULL for the defaults; what is needed of them is
+ * copied. `stream`: receives an owned stream, NULL on a failure. It may outlive client and method.
+ *
+ * Thread: any thread that may block; WOULD_DEADLOCK on an I/O thread (inline handlers).
+ * Errors: INVALID_ARGUMENT, CLOSED, TIMEOUT, CANCELLED, any of 2xx and 3xx, WOULD_DEADLOCK. Since: 0.1.
+ */
+krpc_status krpc_client_open_stream(const krpc_client *client,
+                                    const krpc_method *method,
+                                    const krpc_stream_options *options,
+                                    krpc_stream **stream,
+                                    krpc_error **error);
+
+/**
+ * Starts the same. The reply has the stream, for `krpc_reply_take_stream`.
+ *
+ * `method`, `options`: as in `krpc_client_open_stream`. `completion`: as in `krpc_client_start`; in a queue its end
+ * is a `KRPC_EVENT_KIND_STREAM_CALL`. `op` (optional): receives an owned operation.
+ *
+ * Thread: any thread. Errors: INVALID_ARGUMENT, CLOSED, QUEUE_FULL, OUT_OF_RESOURCES. Since: 0.1.
+ */
+krpc_status krpc_client_start_open_stream(const krpc_client *client,
+                                          const krpc_method *method,
+                                          const krpc_stream_options *options,
+                                          const krpc_completion *completion,
+                                          krpc_op **op,
+                                          krpc_error **error);
+
+/**
+ * Ends the stream in both directions: the peer is told the reason, what waits to be sent is dropped, what has
+ * arrived can still be received. Sends and receives that wait end at once, as does the stream's context. Does
+ * nothing once the stream is over.
+ *
+ * `reason`: for the peer, copied; may be empty.
+ *
+ * Thread: any thread. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_status krpc_stream_cancel(const krpc_stream *stream,
+                               krpc_str reason);
+
+/**
+ * The same with a number of the host's own in place of 12007; see `krpc_error_stream_reason`.
+ *
+ * Thread: any thread. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_status krpc_stream_cancel_with_code(const krpc_stream *stream,
+                                         int32_t code,
+                                         krpc_str reason);
+
+/**
+ * Whether the stream is over in both directions. What has arrived can still be received.
+ *
+ * Thread: any thread. Errors: none; false if `stream` is NULL. Since: 0.1.
+ */
+bool krpc_stream_is_over(const krpc_stream *stream);
+
+/**
+ * How the stream ended: OK if the peer has said everything, and while it is not over.
+ *
+ * Thread: any thread. Errors: none; INVALID_ARGUMENT if `stream` is NULL. Since: 0.1.
+ */
+krpc_status krpc_stream_status(const krpc_stream *stream);
+
+/**
+ * Why the stream ended, owned by the caller; NULL if the peer has said everything, and while it is not over.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+krpc_error *krpc_stream_error(const krpc_stream *stream);
+
+/**
+ * Whether it is a server's end.
+ *
+ * Thread: any thread. Errors: none; false if `stream` is NULL. Since: 0.1.
+ */
+bool krpc_stream_is_server(const krpc_stream *stream);
+
+/**
+ * The method's name. Borrowed from `stream`; empty if that is NULL.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+krpc_str krpc_stream_method(const krpc_stream *stream);
+
+/**
+ * The service's name: at a server of the one that took the stream, at a client as in its method, which may be
+ * empty. Borrowed from `stream`.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+krpc_str krpc_stream_service(const krpc_stream *stream);
+
+/**
+ * The peer's address, e.g. "127.0.0.1:8888". Borrowed from `stream`; empty if that is NULL.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+krpc_str krpc_stream_peer(const krpc_stream *stream);
+
+/**
+ * The stream's context, owned by the caller; NULL if `stream` is. It ends with the stream, and says so to the
+ * calls and streams that were made in it, with cause and path. At a client its end cancels the stream. A
+ * server's has the pairs that came with the opening, and knows when the server is being stopped
+ * (`krpc_context_is_stopping`). It may outlive the stream.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+krpc_context *krpc_stream_context(const krpc_stream *stream);
+
+/**
+ * Server: the pairs that came with the opening, of kinds UPSTREAM and PERSISTENT; a client's are empty. NULL
+ * only if `stream` is. Borrowed from `stream`.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+const krpc_metainfo *krpc_stream_metainfo(const krpc_stream *stream);
+
+/**
+ * Server: the one message of a client whose method streams only the answers
+ * (`KRPC_STREAMING_SERVER`); NULL for other methods, and at a client. Borrowed from `stream`; keep it longer
+ * with `krpc_message_retain`.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+const krpc_message *krpc_stream_request(const krpc_stream *stream);
+
+/**
+ * Reads the counters of a stream.
+ *
+ * `stats`: its `struct_size` must be set; the fields that it has room for are filled in.
+ *
+ * Thread: any thread. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_status krpc_stream_read_stats(const krpc_stream *stream,
+                                   krpc_stream_stats *stats);
+
+/**
+ * Frees a stream. NULL is fine. A client's that is not over is cancelled; a server's that was not finished
+ * tells the client "handler gave no answer". Operations on it that are under way end as CLOSED, and what it
+ * has delivered into a queue is skipped there. A blocking function that another thread is in goes on: cancel
+ * first.
+ *
+ * Thread: any thread, once; not while a function on another thread is about to start. Errors: none.
+ * Since: 0.1.
+ */
+void krpc_stream_free(krpc_stream *stream);
+
+/* ---- How a server ends a krpc_stream: once, after which nothing can be sent -------------- */
+
+/**
+ * Server: ends the stream well. What was sent before still reaches the client, then the trailer and the end.
+ * The stream's context ends; the handle stays to be freed.
+ *
+ * Thread: any thread. Errors: INVALID_ARGUMENT; INVALID_STATE if it was finished before, and at a client.
+ * Since: 0.1.
+ */
+krpc_status krpc_stream_finish(const krpc_stream *stream,
+                               krpc_error **error);
+
+/**
+ * Server: ends the stream with a business status: the RPC worked, the business said no. The client receives
+ * what was sent before, then `KRPC_STATUS_BIZ_STATUS`.
+ *
+ * `code`: not 0. `message`: text for people, may be empty, copied. `extra`: NULL, or pairs to go with it; those
+ * of kind BACKWARD are taken, and copied.
+ *
+ * Thread: any thread. Errors: as of `krpc_stream_finish`. Since: 0.1.
+ */
+krpc_status krpc_stream_finish_biz(const krpc_stream *stream,
+                                   int32_t code,
+                                   krpc_str message,
+                                   const krpc_metainfo *extra,
+                                   krpc_error **error);
+
+/**
+ * Server: ends the stream with an application exception. The client receives what was sent before, then
+ * `KRPC_STATUS_REMOTE_EXCEPTION` with this type and text, unchanged.
+ *
+ * `type_id`: 6 for an internal error, or a number of your own above 21. `text`: for the client, copied; a Kitex
+ * handler's begins with "biz error: ".
+ *
+ * Thread: any thread. Errors: as of `krpc_stream_finish`. Since: 0.1.
+ */
+krpc_status krpc_stream_fail(const krpc_stream *stream,
+                             int32_t type_id,
+                             krpc_str text,
+                             krpc_error **error);
+
+/* ---- Header and trailer of a krpc_stream: pairs before the first message and at the end -- */
+
+/**
+ * The pairs of the peer's header. A client waits for it; it comes before the first message, or with the end if
+ * the server sent none. A server has that of the opening. The same every time.
+ *
+ * Returns pairs owned by the caller, all of kind `KRPC_METAINFO_KIND_BACKWARD`, none where the server sent no header; or NULL
+ * and an error.
+ *
+ * Thread: any thread that may block; WOULD_DEADLOCK on an I/O thread (inline handlers).
+ * Errors: INVALID_ARGUMENT, WOULD_DEADLOCK; what the stream failed with before the header came. Since: 0.1.
+ */
+krpc_metainfo *krpc_stream_header(const krpc_stream *stream,
+                                  krpc_error **error);
+
+/**
+ * Waits for the end of the stream, and gives the pairs of the peer's trailer. The same every time.
+ *
+ * Returns pairs owned by the caller, all of kind `KRPC_METAINFO_KIND_BACKWARD`, those of a business status included; or NULL
+ * and an error.
+ *
+ * Thread: any thread that may block; WOULD_DEADLOCK on an I/O thread (inline handlers).
+ * Errors: INVALID_ARGUMENT, WOULD_DEADLOCK; what the stream ended with if there was no trailer. Since: 0.1.
+ */
+krpc_metainfo *krpc_stream_trailer(const krpc_stream *stream,
+                                   krpc_error **error);
+
+/**
+ * Starts to wait for the header. The reply has its pairs, see `krpc_reply_metainfo`.
+ *
+ * `completion`: as in `krpc_client_start`. `op` (optional): receives an owned operation.
+ *
+ * Thread: any thread. Errors: INVALID_ARGUMENT, CLOSED, QUEUE_FULL. Since: 0.1.
+ */
+krpc_status krpc_stream_start_header(const krpc_stream *stream,
+                                     const krpc_completion *completion,
+                                     krpc_op **op,
+                                     krpc_error **error);
+
+/**
+ * Starts to wait for the trailer. The reply has its pairs, see `krpc_reply_metainfo`.
+ *
+ * `completion`: as in `krpc_client_start`. `op` (optional): receives an owned operation.
+ *
+ * Thread: any thread. Errors: INVALID_ARGUMENT, CLOSED, QUEUE_FULL. Since: 0.1.
+ */
+krpc_status krpc_stream_start_trailer(const krpc_stream *stream,
+                                      const krpc_completion *completion,
+                                      krpc_op **op,
+                                      krpc_error **error);
+
+/**
+ * Server: adds pairs to the header, which leaves before the first message or the end. A key that is there
+ * already gets the new value.
+ *
+ * `pairs`: those of kind BACKWARD are taken, and copied.
+ *
+ * Thread: any thread. Errors: INVALID_ARGUMENT, also for more than a frame holds; INVALID_STATE once the header
+ * has left, and at a client. Since: 0.1.
+ */
+krpc_status krpc_stream_set_header(const krpc_stream *stream,
+                                   const krpc_metainfo *pairs,
+                                   krpc_error **error);
+
+/**
+ * Server: sends the header now, with these pairs too.
+ *
+ * `pairs`: NULL, or as in `krpc_stream_set_header`.
+ *
+ * Thread: any thread. Errors: as of `krpc_stream_set_header`. Since: 0.1.
+ */
+krpc_status krpc_stream_send_header(const krpc_stream *stream,
+                                    const krpc_metainfo *pairs,
+                                    krpc_error **error);
+
+/**
+ * Server: adds pairs to the trailer, which leaves at the end. A key that is there already gets the new value.
+ *
+ * `pairs`: those of kind BACKWARD are taken, and copied.
+ *
+ * Thread: any thread. Errors: INVALID_ARGUMENT, also for keys of business statuses ("biz-...") and for more
+ * than a frame holds; INVALID_STATE once the stream was finished, and at a client. Since: 0.1.
+ */
+krpc_status krpc_stream_set_trailer(const krpc_stream *stream,
+                                    const krpc_metainfo *pairs,
+                                    krpc_error **error);
+
+/* ---- Receiving on a krpc_stream: one by one, many at once, or by credit into a queue ----- */
+
+/**
+ * Waits for the next message. What has arrived comes before the end, and the end stays: every later recv gives
+ * it again.
+ *
+ * `message`: receives an owned message, a bare struct; NULL with status OK when the peer has said everything.
+ * Nothing else looks like that: a cancel, a timeout, a lost connection or a failed handler are errors.
+ *
+ * Thread: any thread that may block; WOULD_DEADLOCK on an I/O thread (inline handlers).
+ * Errors: INVALID_ARGUMENT; INVALID_STATE while another recv waits or the stream delivers into a queue;
+ * WOULD_DEADLOCK; RECV_TIMEOUT; any of 2xx to 6xx, which is the end of the stream. Since: 0.1.
+ */
+krpc_status krpc_stream_recv(const krpc_stream *stream,
+                             krpc_message **message,
+                             krpc_error **error);
+
+/**
+ * Waits for a message, then takes all that are there.
+ *
+ * `messages`: receives up to `capacity` owned messages, at least 1. `count`: receives how many came; 0 with
+ * status OK when the peer has said everything.
+ *
+ * Thread: any thread that may block; WOULD_DEADLOCK on an I/O thread (inline handlers).
+ * Errors: as of `krpc_stream_recv`. Since: 0.1.
+ */
+krpc_status krpc_stream_recv_many(const krpc_stream *stream,
+                                  krpc_message **messages,
+                                  size_t capacity,
+                                  size_t *count,
+                                  krpc_error **error);
+
+/**
+ * Starts a recv. Cancelled (`krpc_op_cancel`, `krpc_op_free`), it leaves its message to the next one and the
+ * stream as it is.
+ *
+ * `completion`: as in `krpc_client_start`; in a queue its end is a `KRPC_EVENT_KIND_STREAM_CALL`. `op` (optional):
+ * receives an owned operation. The reply's message is NULL with status OK when the peer has said everything; its
+ * errors are those of `krpc_stream_recv`.
+ *
+ * Thread: any thread. Errors: INVALID_ARGUMENT, CLOSED, QUEUE_FULL. Since: 0.1.
+ */
+krpc_status krpc_stream_start_recv(const krpc_stream *stream,
+                                   const krpc_completion *completion,
+                                   krpc_op **op,
+                                   krpc_error **error);
+
+/**
+ * Lets the next `credit` messages go into a queue by themselves, as `KRPC_EVENT_KIND_STREAM_MESSAGE`, in order
+ * and numbered, and after them the end, as `KRPC_EVENT_KIND_STREAM_END`. Calling it again with the same queue
+ * and tag adds credit; while there is none, messages wait in the stream's budget and hold the peer back. No
+ * other recv is possible.
+ *
+ * `queue`: kept alive by the stream; places for `credit` messages and, the first time, for the end are reserved.
+ * `tag`: the host's word for the stream, in its events. `credit`: may be 0, for the end only.
+ *
+ * Thread: any thread. Errors: INVALID_ARGUMENT; INVALID_STATE if it delivers elsewhere; QUEUE_FULL and CLOSED
+ * of the queue, and then nothing has happened. Since: 0.1.
+ */
+krpc_status krpc_stream_deliver(const krpc_stream *stream,
+                                const krpc_queue *queue,
+                                uint64_t tag,
+                                size_t credit,
+                                krpc_error **error);
+
+/* ---- Sending on a krpc_stream ------------------------------------------------------------ */
+
+/**
+ * Sends a message, and waits until the stream's budget has room for it: at once, unless the peer reads slowly.
+ * That it was sent does not mean that it has arrived.
+ *
+ * `message`: a bare struct, borrowed for the call; its bytes are shared.
+ *
+ * Thread: any thread that may block; WOULD_DEADLOCK on an I/O thread (inline handlers).
+ * Errors: INVALID_ARGUMENT; INVALID_STATE while another send waits, and after `krpc_stream_close_send` or
+ * `krpc_stream_finish`; FRAME_TOO_LARGE; WOULD_DEADLOCK; once the stream has failed what it failed with.
+ * Since: 0.1.
+ */
+krpc_status krpc_stream_send(const krpc_stream *stream,
+                             const krpc_message *message,
+                             krpc_error **error);
+
+/**
+ * Sends messages in their order, waiting for room as often as it takes. On an error an unknown number of them
+ * was sent.
+ *
+ * `messages`: `count` of them, borrowed for the call.
+ *
+ * Thread: any thread that may block; WOULD_DEADLOCK on an I/O thread (inline handlers).
+ * Errors: as of `krpc_stream_send`. Since: 0.1.
+ */
+krpc_status krpc_stream_send_many(const krpc_stream *stream,
+                                  const krpc_message *const *messages,
+                                  size_t count,
+                                  krpc_error **error);
+
+/**
+ * Sends as many of the messages as there is room for now, in their order, without waiting.
+ *
+ * `messages`: `count` of them, borrowed for the call. `sent` (optional): receives how many were sent, from the
+ * first; 0 on an error.
+ *
+ * Thread: any thread. Errors: as of `krpc_stream_send`, but not WOULD_DEADLOCK. Since: 0.1.
+ */
+krpc_status krpc_stream_try_send_many(const krpc_stream *stream,
+                                      const krpc_message *const *messages,
+                                      size_t count,
+                                      size_t *sent,
+                                      krpc_error **error);
+
+/**
+ * Starts a send, which ends when the message is within the stream's budget. Cancelled before that, nothing of
+ * it leaves.
+ *
+ * `message`: as in `krpc_stream_send`; retained. `completion`: as in `krpc_client_start`; in a queue its end is a
+ * `KRPC_EVENT_KIND_STREAM_CALL`. `op` (optional): receives an owned operation. The reply has no message; its errors
+ * are those of `krpc_stream_send`.
+ *
+ * Thread: any thread. Errors: INVALID_ARGUMENT, CLOSED, QUEUE_FULL. Since: 0.1.
+ */
+krpc_status krpc_stream_start_send(const krpc_stream *stream,
+                                   const krpc_message *message,
+                                   const krpc_completion *completion,
+                                   krpc_op **op,
+                                   krpc_error **error);
+
+/**
+ * Client: nothing more will be sent; receiving goes on. Does nothing the second time, or once the stream is
+ * over. A server ends with `krpc_stream_finish` instead.
+ *
+ * Thread: any thread. Errors: INVALID_ARGUMENT; INVALID_STATE while a send waits, and at a server. Since: 0.1.
+ */
+krpc_status krpc_stream_close_send(const krpc_stream *stream,
+                                   krpc_error **error);
+
+/**
+ * Waits until everything sent so far is with the socket.
+ *
+ * Thread: any thread that may block; WOULD_DEADLOCK on an I/O thread (inline handlers).
+ * Errors: INVALID_ARGUMENT, WOULD_DEADLOCK; once the stream has failed what it failed with. Since: 0.1.
+ */
+krpc_status krpc_stream_flush(const krpc_stream *stream,
+                              krpc_error **error);
+
+/**
+ * Starts the same.
+ *
+ * `completion`: as in `krpc_client_start`. `op` (optional): receives an owned operation.
+ *
+ * Thread: any thread. Errors: INVALID_ARGUMENT, CLOSED, QUEUE_FULL. Since: 0.1.
+ */
+krpc_status krpc_stream_start_flush(const krpc_stream *stream,
+                                    const krpc_completion *completion,
+                                    krpc_op **op,
+                                    krpc_error **error);
+
+/* ---- Streaming methods of a krpc_service ------------------------------------------------- */
+
+/**
+ * Adds a method that streams. A name can be added once, as a stream or as a call; a service of an IDL takes the
+ * IDL's streaming methods only.
+ *
+ * `name`: as in the IDL; UTF-8, copied. `mode`: `KRPC_STREAMING_CLIENT`, `_SERVER` or `_BIDIRECTIONAL`, as in the
+ * IDL. `flags`: 0 or `KRPC_METHOD_FLAG_INLINE`. `handler`: called for each stream with `user_data`; with
+ * `KRPC_STREAMING_SERVER` once `krpc_stream_request` is there. `destroy` (optional): called once with `user_data`
+ * after the last call of the handler has returned, also if this function fails.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_status krpc_service_add_stream(krpc_service *service,
+                                    krpc_str name,
+                                    int32_t mode,
+                                    uint32_t flags,
+                                    krpc_stream_handler_fn handler,
+                                    void *user_data,
+                                    krpc_destroy_fn destroy,
+                                    krpc_error **error);
+
+/**
+ * Adds a method whose streams go to a queue, as `KRPC_EVENT_KIND_STREAM`. What finds no room there ends with
+ * "request over limit".
+ *
+ * `name`, `mode`: as in `krpc_service_add_stream`. `queue`: kept alive by the service. `tag`: the host's word for
+ * the method, in its events.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_status krpc_service_add_queued_stream(krpc_service *service,
+                                           krpc_str name,
+                                           int32_t mode,
+                                           const krpc_queue *queue,
+                                           uint64_t tag,
+                                           krpc_error **error);
+
 /* ---- Which library this is --------------------------------------------------------------- */
 
 /**
@@ -3889,5 +4494,11 @@ static inline krpc_bytes krpc_view(const void *ptr, size_t len)
 
 /** Initialiser of a `krpc_field_info`: its size, and the default in every field. */
 #define KRPC_FIELD_INFO_INIT {sizeof(krpc_field_info), {NULL, 0}, {NULL, 0}, {NULL, 0}, 0, 0, 0, 0}
+
+/** Initialiser of a `krpc_stream_options`: its size, and the default in every field. */
+#define KRPC_STREAM_OPTIONS_INIT {sizeof(krpc_stream_options), 0, 0, 0, NULL, NULL, 0, 0}
+
+/** Initialiser of a `krpc_stream_stats`: its size, and the default in every field. */
+#define KRPC_STREAM_STATS_INIT {sizeof(krpc_stream_stats), 0, 0, 0, 0}
 
 #endif  /* KRPC_H */

@@ -1,6 +1,7 @@
 //! What a Rust user sees: clients that call methods, servers that answer them.
 
 pub mod call;
+mod callbacks;
 pub mod context;
 pub mod event;
 pub mod server;
@@ -11,4 +12,5 @@ pub use crate::io::clock;
 pub use crate::io::runtime::{Runtime, RuntimeOptions};
 pub use crate::io::thread::may_block;
 pub use crate::io::{Address, Bell, Keepalive, close_inherited_sockets};
+pub use callbacks::Callbacks;
 pub use context::{Context, ContextOptions};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::base::{Code, Error, Message, Result};
 use crate::capi::client::{krpc_call_options, krpc_client, options_of, request_of};
+use crate::capi::ending::Ending;
 use crate::capi::error::krpc_error;
 use crate::capi::foreign::{UserData, krpc_destroy_fn};
 use crate::capi::guard::{guard, put};
@@ -17,9 +18,10 @@ use crate::capi::reply::krpc_reply;
 use crate::capi::status::krpc_status;
 use crate::capi::types::{SizedStruct, read_known, read_many};
 use crate::op::operation::{self, Completer, Finished, Operation};
-use crate::op::queue::QueueError;
+use crate::op::queue::{QueueError, Slot};
 use crate::op::queued;
-use crate::rpc::call::{Client, Method, Reply, Start};
+use crate::rpc::Callbacks;
+use crate::rpc::call::{Client, Method, Start};
 use crate::rpc::event::{Event, Queue};
 
 /// Bit of `krpc_completion.flags`: the callback runs on the I/O thread, right where the call ends, with no
@@ -29,7 +31,7 @@ use crate::rpc::event::{Event, Queue};
 /// callback runs as without the bit.
 pub const KRPC_COMPLETION_FLAG_INLINE: u32 = 1;
 
-/// Hears that a call has ended. Owns `reply`: free it; it is NULL if `krpc_op_take_reply` took it first. Runs
+/// Hears that an operation has ended. Owns `reply`: free it; it is NULL if `krpc_op_take_reply` took it first. Runs
 /// on a thread of the runtime, one of a pool that only runs callbacks, where it may block (but see
 /// `KRPC_COMPLETION_FLAG_INLINE`); never twice, never at once for one operation.
 pub type krpc_completion_fn = Option<unsafe extern "C" fn(user_data: *mut c_void, reply: *mut krpc_reply)>;
@@ -118,13 +120,10 @@ pub unsafe extern "C" fn krpc_client_start(
         // SAFETY: as above.
         let (message, options) = unsafe { (request_of(request)?, options_of(options)?) };
         client.prepare()?;
-        let (operation, completer) = style?.begin(client)?;
+        let (operation, completer) = style?.begin(|| client.callbacks())?;
         let options = options.as_call_options();
         client.start([Start { method, message: &message, options, completer }]);
-        match op.is_null() {
-            true => operation.forget_handle(),
-            false => put(op, handle::give(operation)),
-        }
+        give_op(op, operation);
         Ok(())
     })
 }
@@ -190,7 +189,7 @@ fn start_queued(
     let (mut started, mut refused) = (0, None);
     client.start(calls.iter().map_while(|(method, message, tag)| {
         let slot = queue.reserve().map_err(|why| refused = Some(why)).ok()?;
-        let (operation, completer) = queued(slot, *tag, call_event(*tag));
+        let (operation, completer) = begin_queued(slot, *tag);
         operation.forget_handle();
         started += 1;
         Some(Start { method, message, options, completer })
@@ -198,12 +197,20 @@ fn start_queued(
     (started, refused)
 }
 
-fn call_event(tag: u64) -> impl FnOnce(Finished<Reply>) -> Event + Send + 'static {
-    move |finished| Event::Call { tag, finished }
+fn begin_queued<T: Ending>(slot: Slot<Event>, tag: u64) -> (Operation<T>, Completer<T>) {
+    queued(slot, tag, move |finished| T::event(tag, finished))
+}
+
+/// Gives the host a handle for what was started, if it wants one.
+pub(super) fn give_op<T: Ending>(op: *mut *mut krpc_op, operation: Operation<T>) {
+    match op.is_null() {
+        true => operation.forget_handle(),
+        false => put(op, handle::give(T::pending(operation))),
+    }
 }
 
 /// A completion that was read and checked; owns the host's `user_data`.
-enum Style {
+pub(super) enum Style {
     Handle(#[allow(dead_code)] UserData),
     Callback(unsafe extern "C" fn(*mut c_void, *mut krpc_reply), UserData),
     Inline(unsafe extern "C" fn(*mut c_void, *mut krpc_reply), UserData),
@@ -211,7 +218,7 @@ enum Style {
 }
 
 impl Style {
-    unsafe fn read(completion: *const krpc_completion) -> Result<Style> {
+    pub(super) unsafe fn read(completion: *const krpc_completion) -> Result<Style> {
         // SAFETY: the host vouches for a struct of the size that it says.
         let (given, rest) = unsafe { read_known(completion, "completion")? };
         // Before all else that may fail.
@@ -236,22 +243,25 @@ impl Style {
     }
 
     /// Makes the operation; with a queue it reserves the event's place.
-    fn begin(self, client: &Client) -> Result<(Operation<Reply>, Completer<Reply>)> {
+    pub(super) fn begin<T: Ending>(
+        self,
+        callbacks: impl FnOnce() -> Result<Callbacks>,
+    ) -> Result<(Operation<T>, Completer<T>)> {
         match self {
             Style::Handle(_) => Ok(operation::new(None)),
             Style::Queue(queue, tag, _) => {
                 let slot = queue.reserve().map_err(queue_error)?;
-                Ok(queued(slot, tag, call_event(tag)))
+                Ok(begin_queued(slot, tag))
             }
             Style::Callback(callback, user_data) => {
-                let callbacks = client.callbacks()?;
-                Ok(operation::new(Some(Box::new(move |finished: Finished<Reply>| {
+                let callbacks = callbacks()?;
+                Ok(operation::new(Some(Box::new(move |finished: Finished<T>| {
                     callbacks.run(Box::new(move || call_back(callback, &user_data, finished)));
                 }))))
             }
             Style::Inline(callback, user_data) => {
-                let callbacks = client.callbacks()?;
-                Ok(operation::new(Some(Box::new(move |finished: Finished<Reply>| {
+                let callbacks = callbacks()?;
+                Ok(operation::new(Some(Box::new(move |finished: Finished<T>| {
                     callbacks.run_inline(move || call_back(callback, &user_data, finished));
                 }))))
             }
@@ -271,15 +281,15 @@ fn is_inline(completion: &krpc_completion) -> Result<bool> {
 }
 
 /// Runs the host's callback, unless the operation was freed a moment ago.
-fn call_back(
+fn call_back<T: Ending>(
     callback: unsafe extern "C" fn(*mut c_void, *mut krpc_reply),
     user_data: &UserData,
-    finished: Finished<Reply>,
+    finished: Finished<T>,
 ) {
     if finished.is_stale() {
         return;
     }
-    let reply = finished.take().map_or(std::ptr::null_mut(), |reply| handle::give(reply.into()));
+    let reply = finished.take().map_or(std::ptr::null_mut(), |ended| handle::give(ended.into()));
     // SAFETY: the host's function, called once, with what it gave beside it and a reply it now owns.
     unsafe { callback(user_data.pointer(), reply) }
 }

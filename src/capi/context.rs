@@ -141,6 +141,18 @@ pub unsafe extern "C" fn krpc_context_cause(context: *const krpc_context) -> krp
     })
 }
 
+/// Whether the server that the work is for is being stopped: what is under way should come to its end, and may
+/// still say a last word.
+///
+/// Thread: any thread. Errors: none; false if `context` is NULL. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_context_is_stopping(context: *const krpc_context) -> bool {
+    guard_or(false, || {
+        // SAFETY: the host vouches for the handle.
+        unsafe { handle::get(context, "context") }.is_ok_and(|framed| framed.context.is_stopping())
+    })
+}
+
 /// How long is left for the work, in milliseconds, rounded up; `KRPC_FOREVER` without a deadline.
 ///
 /// Thread: any thread. Errors: none. Since: 0.1.

@@ -181,6 +181,32 @@ pub unsafe extern "C" fn krpc_error_biz_status(
     })
 }
 
+/// Why a stream ended, in the numbers that peers exchange, if that is what failed.
+///
+/// `code` (optional): e.g. 12001 the handler failed, 12006 the connection was lost, 12007 cancelled, 12014 no
+/// message came in time, 12015 the stream did not end in time; peers may have numbers of their own. `text`
+/// (optional): the words of whoever ended it, unchanged. `path` (optional): the services that a cancel has come
+/// through, joined by commas, empty at its first hop. Both are borrowed from `error`.
+/// Returns false, and sets 0 and empty, if there is none.
+///
+/// Thread: any thread. Errors: none. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_error_stream_reason(
+    error: *const krpc_error,
+    code: *mut i32,
+    text: *mut krpc_str,
+    path: *mut krpc_str,
+) -> bool {
+    guard_or(false, || {
+        // SAFETY: the host vouches for the handle.
+        let reason = unsafe { failure(error) }.and_then(|failure| failure.error.stream_reason());
+        put(code, reason.map_or(0, |reason| reason.code));
+        put(text, reason.map_or(krpc_str::EMPTY, |reason| krpc_str::of(&reason.text)));
+        put(path, reason.map_or(krpc_str::EMPTY, |reason| krpc_str::of(&reason.path)));
+        reason.is_some()
+    })
+}
+
 /// Number of extra pairs beside a business status.
 ///
 /// Thread: any thread. Errors: none. Since: 0.1.

@@ -2,18 +2,20 @@
 
 use std::time::Duration;
 
-use crate::base::{Code, Error, Result};
+use crate::base::{Code, Error, Message, Result};
 use crate::capi::guard::{guard, guard_or};
 use crate::capi::handle::{self, Opaque};
-use crate::capi::reply::krpc_reply;
+use crate::capi::reply::{Ended, krpc_reply};
 use crate::capi::status::krpc_status;
 use crate::capi::types::KRPC_FOREVER;
 use crate::observe::handles::Kind;
 use crate::op::operation::{Cause, Operation};
 use crate::rpc::call::Reply;
+use crate::rpc::stream::{Pairs, Stream};
 
-/// Something under way: a call started by `krpc_client_start`. It ends exactly once: with its result, by
-/// cancel, by deadline, by close of its client or queue, or with its runtime.
+/// Something under way: a call started by `krpc_client_start`, or what a function like
+/// `krpc_stream_start_recv` started. It ends exactly once: with its result, by cancel, by deadline, by close of
+/// its client, stream or queue, or with its runtime.
 ///
 /// Free it with `krpc_op_free`, at any time.
 pub struct krpc_op {
@@ -21,8 +23,59 @@ pub struct krpc_op {
 }
 
 impl Opaque for krpc_op {
-    type Inner = Operation<Reply>;
+    type Inner = Pending;
     const KIND: Kind = Kind::Op;
+}
+
+/// The core's operation, by what it ends with.
+pub(super) enum Pending {
+    Call(Operation<Reply>),
+    Open(Operation<Result<Stream>>),
+    Done(Operation<Result<()>>),
+    Recv(Operation<Result<Option<Message>>>),
+    Pairs(Operation<Result<Pairs>>),
+}
+
+impl Pending {
+    fn cancel(&self) {
+        match self {
+            Pending::Call(operation) => operation.cancel(Cause::ByHost),
+            Pending::Open(operation) => operation.cancel(Cause::ByHost),
+            Pending::Done(operation) => operation.cancel(Cause::ByHost),
+            Pending::Recv(operation) => operation.cancel(Cause::ByHost),
+            Pending::Pairs(operation) => operation.cancel(Cause::ByHost),
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        match self {
+            Pending::Call(operation) => operation.is_done(),
+            Pending::Open(operation) => operation.is_done(),
+            Pending::Done(operation) => operation.is_done(),
+            Pending::Recv(operation) => operation.is_done(),
+            Pending::Pairs(operation) => operation.is_done(),
+        }
+    }
+
+    fn wait(&self, timeout: Option<Duration>) -> bool {
+        match self {
+            Pending::Call(operation) => operation.wait(timeout),
+            Pending::Open(operation) => operation.wait(timeout),
+            Pending::Done(operation) => operation.wait(timeout),
+            Pending::Recv(operation) => operation.wait(timeout),
+            Pending::Pairs(operation) => operation.wait(timeout),
+        }
+    }
+
+    fn take(&self) -> Option<Ended> {
+        match self {
+            Pending::Call(operation) => operation.take().map(Ended::from),
+            Pending::Open(operation) => operation.take().map(Ended::from),
+            Pending::Done(operation) => operation.take().map(Ended::from),
+            Pending::Recv(operation) => operation.take().map(Ended::from),
+            Pending::Pairs(operation) => operation.take().map(Ended::from),
+        }
+    }
 }
 
 /// Asks for the end. The operation then ends as CANCELLED or with its real result, whichever comes first;
@@ -33,7 +86,7 @@ impl Opaque for krpc_op {
 pub unsafe extern "C" fn krpc_op_cancel(op: *const krpc_op) -> krpc_status {
     guard(std::ptr::null_mut(), || {
         // SAFETY: the host vouches for the handle.
-        unsafe { handle::get(op, "op")? }.cancel(Cause::ByHost);
+        unsafe { handle::get(op, "op")? }.cancel();
         Ok(())
     })
 }
@@ -44,7 +97,7 @@ pub unsafe extern "C" fn krpc_op_cancel(op: *const krpc_op) -> krpc_status {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn krpc_op_is_done(op: *const krpc_op) -> bool {
     // SAFETY: the host vouches for the handle.
-    guard_or(false, || unsafe { handle::get(op, "op") }.is_ok_and(Operation::is_done))
+    guard_or(false, || unsafe { handle::get(op, "op") }.is_ok_and(Pending::is_done))
 }
 
 /// Waits for the end, whatever style of completion was chosen, and consumes nothing of it.
@@ -70,7 +123,7 @@ pub unsafe extern "C" fn krpc_op_wait(op: *const krpc_op, timeout_ms: i64) -> kr
     })
 }
 
-/// The reply of a call that has ended, owned by the caller: for the first who asks, be it here or by
+/// The reply of an operation that has ended, owned by the caller: for the first who asks, be it here or by
 /// taking the event. NULL before the end and afterwards.
 ///
 /// Thread: any thread. Errors: none. Since: 0.1.
@@ -78,8 +131,8 @@ pub unsafe extern "C" fn krpc_op_wait(op: *const krpc_op, timeout_ms: i64) -> kr
 pub unsafe extern "C" fn krpc_op_take_reply(op: *const krpc_op) -> *mut krpc_reply {
     guard_or(std::ptr::null_mut(), || {
         // SAFETY: the host vouches for the handle.
-        let reply = unsafe { handle::get(op, "op") }.ok().and_then(Operation::take);
-        reply.map_or(std::ptr::null_mut(), |reply| handle::give(reply.into()))
+        let reply = unsafe { handle::get(op, "op") }.ok().and_then(Pending::take);
+        reply.map_or(std::ptr::null_mut(), handle::give)
     })
 }
 

@@ -1,21 +1,26 @@
-//! `krpc_queue`: a bounded queue of completions, requests and questions.
+//! `krpc_queue`: a bounded queue of completions, requests, streams and questions.
 
 use crate::base::{Code, Error, Result};
 use crate::capi::decision::krpc_decision;
+use crate::capi::ending::Ending;
 use crate::capi::error::krpc_error;
 use crate::capi::guard::{guard, guard_new, guard_or, put};
 use crate::capi::handle::{self, Opaque};
+use crate::capi::message::krpc_message;
 use crate::capi::op::wait_time;
 use crate::capi::reply::krpc_reply;
 use crate::capi::request::krpc_request;
 use crate::capi::status::krpc_status;
+use crate::capi::stream::krpc_stream;
 use crate::capi::types::{SizedStruct, check_item_size, write_sized};
 use crate::observe::handles::Kind;
+use crate::op::operation::Finished;
 use crate::op::queue::QueueError;
-use crate::rpc::event::{Event, WatchedQueue};
+use crate::rpc::event::{Event, StreamFinished, WatchedQueue};
 use crate::rpc::may_block;
+use crate::rpc::stream::Delivered;
 
-/// A bounded queue of events: ends of calls, requests of servers, questions. Any number of threads may take
+/// A bounded queue of events: ends of calls, requests and streams of servers, messages of streams, questions. Any number of threads may take
 /// from it; an event loop watches its descriptor.
 ///
 /// Shut it down with `krpc_queue_shutdown`, free it with `krpc_queue_free`.
@@ -40,6 +45,16 @@ pub enum krpc_event_kind {
     KRPC_EVENT_KIND_REQUEST = 2,
     /// A server asks something: `decision`.
     KRPC_EVENT_KIND_DECISION = 3,
+    /// A server has a stream: `stream`.
+    KRPC_EVENT_KIND_STREAM = 4,
+    /// An operation of a stream has ended, or the opening of one: `reply`, or NULL if the operation's handle
+    /// took it.
+    KRPC_EVENT_KIND_STREAM_CALL = 5,
+    /// A stream that delivers has a message: `message`. It is NULL where only a receive timeout has passed, and
+    /// `error` says so.
+    KRPC_EVENT_KIND_STREAM_MESSAGE = 6,
+    /// A stream that delivers has come to its end: status OK when the peer has said everything, else `error`.
+    KRPC_EVENT_KIND_STREAM_END = 7,
 }
 
 /// One event. It owns what it carries until `krpc_event_release`; set a pointer to NULL to keep what is
@@ -49,7 +64,7 @@ pub enum krpc_event_kind {
 pub struct krpc_event {
     /// A `krpc_event_kind`.
     pub kind: i32,
-    /// How the operation ended; OK for other kinds.
+    /// How the operation or the stream ended; OK for other kinds.
     pub status: i32,
     /// The host's word for what it belongs to.
     pub tag: u64,
@@ -59,6 +74,14 @@ pub struct krpc_event {
     pub request: *mut krpc_request,
     /// The question of a server, or NULL.
     pub decision: *mut krpc_decision,
+    /// The stream of a server, or NULL.
+    pub stream: *mut krpc_stream,
+    /// The message of a stream, or NULL.
+    pub message: *mut krpc_message,
+    /// Why a stream ended, or NULL.
+    pub error: *mut krpc_error,
+    /// Of a stream that delivers: 0 for its first event, one more for each. 0 for other kinds.
+    pub sequence: u64,
 }
 
 impl krpc_event {
@@ -69,38 +92,71 @@ impl krpc_event {
         reply: std::ptr::null_mut(),
         request: std::ptr::null_mut(),
         decision: std::ptr::null_mut(),
+        stream: std::ptr::null_mut(),
+        message: std::ptr::null_mut(),
+        error: std::ptr::null_mut(),
+        sequence: 0,
     };
+
+    fn of(kind: krpc_event_kind, tag: u64) -> krpc_event {
+        krpc_event { kind: kind as i32, tag, ..krpc_event::END }
+    }
 }
 
 impl From<Event> for krpc_event {
     fn from(event: Event) -> krpc_event {
-        let mut taken = krpc_event::END;
         match event {
-            Event::Call { tag, finished } => {
-                taken.kind = krpc_event_kind::KRPC_EVENT_KIND_CALL as i32;
-                taken.tag = tag;
-                taken.status = finished.failure().map_or(0, |code| code as i32);
-                if let Some(reply) = finished.take() {
-                    taken.reply = handle::give(reply.into());
-                }
-            }
-            Event::Request { tag, request } => {
-                taken.kind = krpc_event_kind::KRPC_EVENT_KIND_REQUEST as i32;
-                taken.tag = tag;
-                taken.request = handle::give((*request).into());
-            }
-            Event::Acl { tag, decision } => {
-                taken.kind = krpc_event_kind::KRPC_EVENT_KIND_DECISION as i32;
-                taken.tag = tag;
-                taken.decision = handle::give(decision.into());
-            }
-            // Nothing in this ABI starts one of these yet.
-            Event::Stream { tag, .. } | Event::StreamCall { tag, .. } | Event::StreamMessage { tag, .. } => {
-                taken.tag = tag;
-            }
+            Event::Call { tag, finished } => ended(krpc_event_kind::KRPC_EVENT_KIND_CALL, tag, finished),
+            Event::Request { tag, request } => krpc_event {
+                request: handle::give((*request).into()),
+                ..krpc_event::of(krpc_event_kind::KRPC_EVENT_KIND_REQUEST, tag)
+            },
+            Event::Acl { tag, decision } => krpc_event {
+                decision: handle::give(decision.into()),
+                ..krpc_event::of(krpc_event_kind::KRPC_EVENT_KIND_DECISION, tag)
+            },
+            Event::Stream { tag, stream } => krpc_event {
+                stream: handle::give((*stream).into()),
+                ..krpc_event::of(krpc_event_kind::KRPC_EVENT_KIND_STREAM, tag)
+            },
+            Event::StreamCall { tag, finished } => stream_call(tag, finished),
+            Event::StreamMessage { tag, delivered } => stream_message(tag, delivered),
         }
-        taken
     }
+}
+
+fn ended<T: Ending>(kind: krpc_event_kind, tag: u64, finished: Finished<T>) -> krpc_event {
+    let status = finished.failure().map_or(0, |code| code as i32);
+    let reply = finished.take().map_or(std::ptr::null_mut(), |ended| handle::give(ended.into()));
+    krpc_event { status, reply, ..krpc_event::of(kind, tag) }
+}
+
+fn stream_call(tag: u64, finished: StreamFinished) -> krpc_event {
+    let kind = krpc_event_kind::KRPC_EVENT_KIND_STREAM_CALL;
+    match finished {
+        StreamFinished::Open(finished) => ended(kind, tag, finished),
+        StreamFinished::Done(finished) => ended(kind, tag, finished),
+        StreamFinished::Recv(finished) => ended(kind, tag, finished),
+        StreamFinished::Pairs(finished) => ended(kind, tag, finished),
+        // Nothing in this ABI starts one.
+        StreamFinished::RecvMany(_) => krpc_event::of(kind, tag),
+    }
+}
+
+fn stream_message(tag: u64, delivered: Delivered) -> krpc_event {
+    let kind = match delivered.is_end() {
+        true => krpc_event_kind::KRPC_EVENT_KIND_STREAM_END,
+        false => krpc_event_kind::KRPC_EVENT_KIND_STREAM_MESSAGE,
+    };
+    let mut taken = krpc_event { sequence: delivered.sequence, ..krpc_event::of(kind, tag) };
+    match delivered.result {
+        Ok(message) => taken.message = message.map_or(std::ptr::null_mut(), handle::give),
+        Err(error) => {
+            taken.status = error.code() as i32;
+            taken.error = handle::give(error.into());
+        }
+    }
+    taken
 }
 
 /// A queue.
@@ -178,8 +234,8 @@ pub unsafe extern "C" fn krpc_queue_take(
     })
 }
 
-/// Releases what an event carries and sets its pointers to NULL. NULL is fine. A request or question that
-/// was not answered is answered by that.
+/// Releases what an event carries and sets its pointers to NULL. NULL is fine. A request, question
+/// or stream that was not answered is answered by that.
 ///
 /// Thread: any thread, once. Errors: none. Since: 0.1.
 #[unsafe(no_mangle)]
@@ -195,6 +251,9 @@ pub unsafe extern "C" fn krpc_event_release(event: *mut krpc_event) {
             handle::free(std::mem::replace(&mut event.reply, std::ptr::null_mut()));
             handle::free(std::mem::replace(&mut event.request, std::ptr::null_mut()));
             handle::free(std::mem::replace(&mut event.decision, std::ptr::null_mut()));
+            handle::free(std::mem::replace(&mut event.stream, std::ptr::null_mut()));
+            handle::free(std::mem::replace(&mut event.message, std::ptr::null_mut()));
+            handle::free(std::mem::replace(&mut event.error, std::ptr::null_mut()));
         }
     });
 }

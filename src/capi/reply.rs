@@ -1,19 +1,22 @@
-//! `krpc_reply`: how a call ended, whatever the outcome. Views live as long as the reply.
+//! `krpc_reply`: how an operation ended, whatever the outcome. Views live as long as the reply.
 
 use std::sync::Arc;
 
-use crate::base::{Message, Metainfo};
+use crate::base::{Error, Message, Metainfo};
 use crate::capi::error::{Failure, krpc_error};
 use crate::capi::guard::{guard, guard_or};
 use crate::capi::handle::{self, Opaque, Slot};
 use crate::capi::message::krpc_message;
 use crate::capi::metainfo::krpc_metainfo;
 use crate::capi::status::krpc_status;
+use crate::capi::stream::krpc_stream;
 use crate::capi::types::{SizedStruct, krpc_str, write_sized};
 use crate::observe::handles::Kind;
 use crate::rpc::call::{Facts, Reply, ReplyParts};
+use crate::rpc::stream::Stream;
 
-/// The end of a call: message, pairs sent back, facts, and an error unless all went well. Immutable.
+/// The end of a call: message, pairs sent back, facts, and an error unless all went well. Immutable. Operations
+/// on streams end with one too.
 ///
 /// Borrowed parts live as long as the reply. Free it with `krpc_reply_free`.
 pub struct krpc_reply {
@@ -33,6 +36,38 @@ pub(super) struct Ended {
     error: Option<Slot<Failure>>,
     peer: Option<Arc<str>>,
     facts: Facts,
+    stream: Option<Stream>,
+}
+
+impl Ended {
+    pub(super) fn failed(error: Error) -> Ended {
+        let status = error.code().into();
+        Ended { status, error: Some(Slot::borrowed::<krpc_error>(error.into())), ..Ended::with_message(None) }
+    }
+
+    pub(super) fn with_message(message: Option<Message>) -> Ended {
+        Ended {
+            message: message.map(Slot::borrowed::<krpc_message>),
+            ..Ended::with_metainfo(Metainfo::new())
+        }
+    }
+
+    pub(super) fn with_stream(stream: Stream) -> Ended {
+        let peer = Some(stream.peer().into());
+        Ended { peer, stream: Some(stream), ..Ended::with_message(None) }
+    }
+
+    pub(super) fn with_metainfo(metainfo: Metainfo) -> Ended {
+        Ended {
+            status: krpc_status::KRPC_OK,
+            message: None,
+            metainfo: Slot::borrowed::<krpc_metainfo>(metainfo),
+            error: None,
+            peer: None,
+            facts: Facts::default(),
+            stream: None,
+        }
+    }
 }
 
 impl From<Reply> for Ended {
@@ -46,6 +81,7 @@ impl From<Reply> for Ended {
             error: error.map(|error| Slot::borrowed::<krpc_error>(error.into())),
             peer,
             facts,
+            stream: None,
         }
     }
 }
@@ -69,7 +105,7 @@ pub struct krpc_facts {
     pub reused_connection: u32,
 }
 
-/// How the call ended. `KRPC_OK` if it went well; INVALID_ARGUMENT if `reply` is NULL.
+/// How the operation ended. `KRPC_OK` if it went well; INVALID_ARGUMENT if `reply` is NULL.
 ///
 /// Thread: any thread. Errors: none. Since: 0.1.
 #[unsafe(no_mangle)]
@@ -81,8 +117,8 @@ pub unsafe extern "C" fn krpc_reply_status(reply: *const krpc_reply) -> krpc_sta
     })
 }
 
-/// The *result* struct, or NULL if none came. A business error may come with one. Borrowed from
-/// `reply`; keep it longer with `krpc_message_retain`.
+/// The *result* struct of a call, or NULL if none came; a business error may come with one. Of a recv the
+/// message, and NULL with status OK when the peer has said everything. Borrowed from `reply`; keep it longer with `krpc_message_retain`.
 ///
 /// Thread: any thread. Errors: none. Since: 0.1.
 #[unsafe(no_mangle)]
@@ -94,7 +130,8 @@ pub unsafe extern "C" fn krpc_reply_message(reply: *const krpc_reply) -> *const 
     })
 }
 
-/// The pairs that the handler sent back, of kind `KRPC_METAINFO_BACKWARD`; NULL only if `reply` is.
+/// The pairs that the handler sent back, those of a header or trailer that was waited for, of kind
+/// `KRPC_METAINFO_KIND_BACKWARD`; NULL only if `reply` is.
 /// Borrowed from `reply`.
 ///
 /// Thread: any thread. Errors: none. Since: 0.1.
@@ -131,7 +168,21 @@ pub unsafe extern "C" fn krpc_reply_peer(reply: *const krpc_reply) -> krpc_str {
     })
 }
 
-/// Sizes, times and attempts of the call.
+/// The stream that `krpc_client_start_open_stream` opened, owned by the caller: for the first who asks. NULL
+/// afterwards, after a failure and from replies of anything else. A stream that nobody takes is cancelled with
+/// its reply.
+///
+/// Thread: one at a time. Errors: none. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_reply_take_stream(reply: *mut krpc_reply) -> *mut krpc_stream {
+    guard_or(std::ptr::null_mut(), || {
+        // SAFETY: the host vouches for the handle and uses it from one thread at a time.
+        let stream = unsafe { handle::get_mut(reply, "reply") }.ok().and_then(|ended| ended.stream.take());
+        stream.map_or(std::ptr::null_mut(), |stream| handle::give(stream.into()))
+    })
+}
+
+/// Sizes, times and attempts of a call; zeros of anything else.
 ///
 /// `facts`: its `struct_size` must be set; the fields that it has room for are filled in.
 ///

@@ -45,6 +45,7 @@ kinds! {
     Decision = "decision",
     Idl = "idl",
     Shape = "shape",
+    Stream = "stream",
 }
 
 /// On a cache line of its own: threads that make and free handles of different kinds don't meet here.

@@ -9,4 +9,4 @@ mod start;
 pub use client::{CallOptions, Client, ClientOptions, Transport};
 pub use method::Method;
 pub use reply::{Facts, Reply, ReplyParts};
-pub use start::{Callbacks, Start};
+pub use start::Start;

@@ -272,3 +272,38 @@ fn nobody_listens() {
     let error = client.open_stream(&echo_stream(), &StreamOptions::default()).unwrap_err();
     assert_eq!(error.code(), Code::Closed);
 }
+
+#[test]
+fn a_server_speaks_first_to_a_client_that_only_listens() {
+    let server = serve(StreamMode::Bidirectional, |stream| {
+        (0..10u8).try_for_each(|number| stream.send(body(&[number])))
+    });
+    let client = connect(&server, 1);
+    let stream = open(&client);
+    let expected: Vec<_> = (0..10u8).map(|number| body(&[number])).collect();
+    assert_eq!(texts(&stream), expected);
+}
+
+/// What waits on a stream that is given back ends, and so does what was opened in its context.
+#[test]
+fn a_stream_that_is_given_back_ends_what_waits() {
+    let (sender, contexts) = std::sync::mpsc::channel();
+    let server = serve(StreamMode::Bidirectional, move |stream| {
+        sender.send(stream.context().clone()).unwrap();
+        Ok(())
+    });
+    let client = connect(&server, 1);
+    let stream = open(&client);
+    let (header, completer) = krpc::op::operation::new(None);
+    stream.start_header(completer);
+    drop(stream);
+    assert!(header.wait(Some(std::time::Duration::from_secs(20))));
+    let ended = header.take().unwrap();
+    assert!(ended.is_ok() || ended.is_err_and(|error| error.code() == krpc::base::Code::Closed));
+    let context = contexts.recv().unwrap();
+    let begun = std::time::Instant::now();
+    while context.cause().is_none() && begun.elapsed().as_secs() < 20 {
+        std::thread::yield_now();
+    }
+    assert!(context.cause().is_some());
+}

@@ -378,6 +378,8 @@ fn open_one(task: &mut Task<Client>, job: OpenJob, now: Instant) {
     match task.conn.open(&job.opening.as_open(), now) {
         Ok(key) => {
             let link = task.admit(key, job.opening.timeouts.recv.is_some());
+            // From now on the connection tells of what arrives, also to a host that never sends.
+            task.fetch(key);
             job.opener.opened(Ok(link), peer);
             task.fetch(key);
         }

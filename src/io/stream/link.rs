@@ -333,15 +333,24 @@ impl Link {
         });
     }
 
-    /// The host will not use the stream any more. Once, at the end.
+    /// The host will not use the stream any more. Once, at the end. What waits is told so.
     pub fn release(&self) {
-        let dropped = self.tell(|state| {
+        let (hooks, send, recv, dropped) = self.tell(|state| {
             state.asks.released = true;
             state.dirty_now();
-            // Not the hooks: what was opened in the stream's work must still hear of its end.
-            (state.pending_send.take(), state.pending_recv.take(), std::mem::take(&mut state.inbox))
+            // Not the hooks on its end: what was opened in the stream's work must still hear of that.
+            let hooks = std::mem::take(&mut state.on_header);
+            let dropped = std::mem::take(&mut state.inbox);
+            (hooks, state.pending_send.take(), state.pending_recv.take(), dropped)
         });
         self.mailbox.unload();
+        if let Some(pending) = send {
+            (pending.done)(Err(given_back()));
+        }
+        if let Some(pending) = recv {
+            (pending.taken)(Received::Failed(given_back()));
+        }
+        hooks.into_iter().for_each(|hook| hook());
         drop(dropped);
     }
 
@@ -424,6 +433,12 @@ fn check_size(message: &Message) -> Result<()> {
         return Ok(());
     }
     Err(Error::new(Code::FrameTooLarge, format!("a message of {} bytes fits into no frame", message.len())))
+}
+
+/// How a call ends whose stream is given back meanwhile.
+#[cold]
+pub fn given_back() -> Error {
+    Error::new(Code::Closed, "the stream was freed")
 }
 
 #[cold]

@@ -8,10 +8,10 @@ use crate::base::Result;
 use crate::io::stream::{Pool, PoolOptions, Stats};
 use crate::io::{clock, thread};
 use crate::op::operation::{self, Completer, Outcome};
-use crate::rpc::Runtime;
 use crate::rpc::call::client::Client;
 use crate::rpc::call::method::Method;
 use crate::rpc::stream::{Opened, Stream, StreamOptions, Waiting};
+use crate::rpc::{Callbacks, Runtime};
 
 /// The client's connections of streams, made with its first stream.
 pub(super) struct Streams {
@@ -38,6 +38,13 @@ impl Streams {
 }
 
 impl Client {
+    /// Whether streams can be opened; makes their connections' pool. Returns the threads for completion
+    /// callbacks.
+    pub fn prepare_stream(&self) -> Result<Callbacks> {
+        self.check_open()?;
+        self.streams().map(|streams| Callbacks::new(&streams.runtime))
+    }
+
     /// Opens a stream of a method and waits until a connection has it. That the server has the method shows
     /// only with its first answer. The errors are those of a call that was not sent.
     pub fn open_stream(&self, method: &Method, options: &StreamOptions<'_>) -> Result<Stream> {

@@ -5,17 +5,16 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use crate::base::{Code, Error, Message, Metainfo, Result, panic};
+use crate::base::{Code, Error, Message, Metainfo, Result};
 use crate::io::client::{Driver, End, Exchange};
-use crate::io::workers::Job;
-use crate::io::{clock, inline, thread};
+use crate::io::{clock, thread};
 use crate::op::operation::{self, CancelHook, Cause, Completer, Outcome};
 use crate::proto::call::Request;
-use crate::rpc::Runtime;
 use crate::rpc::call::client::{CallOptions, Client, Terms};
 use crate::rpc::call::method::Method;
 use crate::rpc::call::reply::{Facts, Reply};
 use crate::rpc::context::Watch;
+use crate::rpc::{Callbacks, Runtime};
 
 /// The client's connections on a shard, made with its first call that nobody waits for.
 pub(super) struct Shard {
@@ -59,7 +58,7 @@ impl Client {
 
     /// The threads for completion callbacks.
     pub fn callbacks(&self) -> Result<Callbacks> {
-        self.shard().map(|shard| Callbacks(Arc::clone(&shard.runtime)))
+        self.shard().map(|shard| Callbacks::new(&shard.runtime))
     }
 
     /// Starts calls, with one wake-up of the shard for all. Each ends exactly once.
@@ -92,36 +91,6 @@ impl Client {
         self.start([Start { method, message, options, completer }]);
         operation.wait(None);
         operation.take().unwrap_or_else(Reply::abandoned)
-    }
-}
-
-/// Runs completion callbacks, each exactly once. Keeps their runtime until then.
-pub struct Callbacks(Arc<Runtime>);
-
-impl Callbacks {
-    /// Runs a callback soon; it may block.
-    pub fn run(&self, callback: Job) {
-        if let Err(late) = self.0.callbacks().submit(callback) {
-            late();
-        }
-    }
-
-    /// Runs a callback that does not block: at once if this is an I/O thread outside of other foreign code,
-    /// else as [`Callbacks::run`] does.
-    pub fn run_inline(&self, callback: impl FnOnce() + Send + 'static) {
-        if !inline::may_run() {
-            return self.run(Box::new(callback));
-        }
-        inline::run(
-            self.0.log(),
-            "client",
-            || "inline completion callback",
-            || {
-                if let Err(error) = panic::caught_in("a completion callback", callback) {
-                    panic::report(self.0.log(), "client", &error);
-                }
-            },
-        );
     }
 }
 

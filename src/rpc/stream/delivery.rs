@@ -20,6 +20,14 @@ pub struct Delivered {
 }
 
 impl Delivered {
+    /// Whether nothing follows: the peer has said everything, or the stream has failed.
+    pub fn is_end(&self) -> bool {
+        match &self.result {
+            Ok(message) => message.is_none(),
+            Err(error) => !goes_on(error),
+        }
+    }
+
     /// Whether the host has freed the stream.
     pub fn is_stale(&self) -> bool {
         self.released.load(Ordering::Acquire)
@@ -146,7 +154,7 @@ impl Delivery {
             }
             Received::Nothing => return true,
             // The stream goes on, and so does its delivery.
-            Received::Failed(error) if error.stream_reason().is_some_and(|reason| reason.can_retry) => {
+            Received::Failed(error) if goes_on(&error) => {
                 self.put(Err(error));
                 return true;
             }
@@ -183,6 +191,11 @@ impl Delivery {
         let delivered = Delivered { sequence, result, released: Arc::clone(&self.released) };
         Event::StreamMessage { tag: self.tag, delivered }
     }
+}
+
+/// Whether only one recv has failed.
+fn goes_on(error: &Error) -> bool {
+    error.stream_reason().is_some_and(|reason| reason.can_retry)
 }
 
 fn no_room(why: QueueError) -> Error {

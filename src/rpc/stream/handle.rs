@@ -1,7 +1,7 @@
 //! The stream itself: what both ends have, and what only one may do.
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 
 use bytes::Bytes;
 
@@ -10,10 +10,10 @@ use crate::base::{Code, Error, Message, Metainfo, Result, StreamReason, StreamSi
 use crate::io::stream::Link;
 use crate::op::operation::{self, Cause};
 use crate::proto::stream::{Cancel, End, Finish, Pairs, StreamStats, StreamTimeouts};
-use crate::rpc::Runtime;
 use crate::rpc::context::{Context, Watch};
 use crate::rpc::stream::delivery::Delivery;
 use crate::rpc::stream::ends;
+use crate::rpc::{Callbacks, Runtime};
 use crate::wire::keys;
 use crate::wire::ttheader::Header;
 
@@ -37,8 +37,10 @@ pub(super) struct About {
     pub(super) context: Context,
     /// Given back when the stream is.
     pub(super) keep: Box<dyn Send + Sync>,
-    /// Its threads serve the stream.
+    /// Client: its threads serve the stream.
     pub(super) runtime: Option<Arc<Runtime>>,
+    /// Whose threads run completion callbacks.
+    pub(super) threads: Weak<Runtime>,
 }
 
 struct Inner {
@@ -150,6 +152,20 @@ impl Stream {
             End::Eof => Ok(()),
             End::Failed(error) => Err(error),
         })
+    }
+
+    /// The threads for completion callbacks.
+    pub fn callbacks(&self) -> Result<Callbacks> {
+        let runtime = self.inner.about.threads.upgrade().filter(|runtime| !runtime.has_ended());
+        let runtime = runtime.ok_or_else(|| Cause::Shutdown.error())?;
+        Ok(Callbacks::new(&runtime))
+    }
+
+    /// Nothing is delivered into a queue any more, and what is there is stale.
+    pub fn end_delivery(&self) {
+        if let Some(delivery) = self.inner.delivery.lock().take() {
+            delivery.release();
+        }
     }
 
     /// Messages and bytes so far, as the connection has handled them.
@@ -331,6 +347,9 @@ impl Drop for Inner {
             delivery.release();
         }
         self.link.release();
+        // What was opened in it ends as well, unless the end has been told already.
+        let reason = (self.about.side == StreamSide::Server).then(handler_returned);
+        self.about.context.cancel_for(Cause::Closed, reason);
         // The keepers go after that: a host that waits for them finds the stream given back.
         let _ = (&self.about.keep, &self.about.runtime);
     }

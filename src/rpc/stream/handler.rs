@@ -1,6 +1,6 @@
 //! Serving: who takes streams, and how a handler's end becomes the stream's.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 
@@ -9,6 +9,7 @@ use crate::idl::schema::Streaming;
 use crate::io::stream::{Incoming, Received};
 use crate::op::queue::QueueError;
 use crate::proto::stream::Finish;
+use crate::rpc::Runtime;
 use crate::rpc::context::Context;
 use crate::rpc::event::{Event, Queue};
 use crate::rpc::stream::handle::{About, Stream};
@@ -122,7 +123,12 @@ pub(in crate::rpc) fn refusal(why: &str) -> Finish {
 
 impl Stream {
     /// A server's end.
-    pub(in crate::rpc) fn served(incoming: Incoming, service: Bytes, keep: Box<dyn Send + Sync>) -> Stream {
+    pub(in crate::rpc) fn served(
+        incoming: Incoming,
+        service: Bytes,
+        keep: Box<dyn Send + Sync>,
+        threads: Weak<Runtime>,
+    ) -> Stream {
         let Incoming { opening, link } = incoming;
         let context = Context::with(opening.deadline, opening.metainfo.clone());
         let about = About {
@@ -133,6 +139,7 @@ impl Stream {
             context,
             keep,
             runtime: None,
+            threads,
         };
         Stream::new(link, about)
     }

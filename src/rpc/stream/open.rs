@@ -121,6 +121,7 @@ impl Opener for Opened {
                     opening: None,
                     context,
                     keep: Box::new(()),
+                    threads: Arc::downgrade(&runtime),
                     runtime: Some(runtime),
                 };
                 Ok(Stream::new(link, about))

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::base::{Error, Message, Result};
-use crate::io::stream::{Link, Received, Sent};
+use crate::io::stream::{Link, Received, Sent, given_back};
 use crate::io::thread;
 use crate::op::operation::{self, CancelHook, Cause, Completer, Outcome};
 use crate::proto::stream::Pairs;
@@ -187,7 +187,7 @@ impl Stream {
 fn told(found: Option<Result<Option<Header>>>) -> Result<Pairs> {
     match found {
         Some(result) => result.map(|header| pairs(header.as_ref())),
-        None => Outcome::abandoned(),
+        None => Err(given_back()),
     }
 }
 
