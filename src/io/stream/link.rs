@@ -335,13 +335,14 @@ impl Link {
 
     /// The host will not use the stream any more. Once, at the end.
     pub fn release(&self) {
+        // Before the task hears of it: it then counts the connection as one without streams.
+        self.mailbox.unload();
         let dropped = self.tell(|state| {
             state.asks.released = true;
             state.dirty_now();
             // Not the hooks: what was opened in the stream's work must still hear of its end.
             (state.pending_send.take(), state.pending_recv.take(), std::mem::take(&mut state.inbox))
         });
-        self.mailbox.unload();
         drop(dropped);
     }
 
