@@ -282,6 +282,24 @@ fn own_connections_carry_one_stream_at_a_time() {
 }
 
 #[test]
+fn few_connections_are_kept_without_streams() {
+    let server = serve_inline(echo_by_callback);
+    let mut options = client_options(&server, Transport::TtheaderFramed);
+    (options.streams.multiplexed, options.streams.max_idle) = (0, 5);
+    let client = Client::new(options).unwrap();
+    drop((0..20).map(|_| open(&client)).collect::<Vec<_>>());
+    let give_up = Instant::now() + Duration::from_secs(20);
+    while client.stream_stats().open > 5 || server.connection_count() > 5 {
+        assert!(Instant::now() < give_up, "{:?}", client.stream_stats());
+        std::thread::yield_now();
+    }
+    let stream = open(&client);
+    stream.send(body(b"x")).unwrap();
+    assert_eq!(stream.recv().unwrap(), Some(body(b"x")));
+    assert_eq!(client.stream_stats().dialled, 20);
+}
+
+#[test]
 fn many_threads_open_and_end_streams() {
     let server = serve_inline(echo_by_callback);
     let client = connect(&server, 2);

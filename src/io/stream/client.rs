@@ -238,6 +238,17 @@ impl Shared {
         }
     }
 
+    fn keep_or_end(&self, peer: usize, mailbox: &Arc<Mailbox>) {
+        let Some(peer) = self.peers.get(peer).filter(|_| self.options.multiplexed == 0) else { return };
+        // Under the lock, so that no stream takes the connection meanwhile.
+        let mut lines = peer.lines.lock();
+        let idle = lines.iter().filter(|line| line.load() == 0).count();
+        if mailbox.load() == 0 && idle > self.options.max_idle {
+            lines.retain(|line| !Arc::ptr_eq(line, mailbox));
+            mailbox.order(Order::Drain);
+        }
+    }
+
     fn forget(&self, peer: usize, mailbox: &Arc<Mailbox>) {
         if let Some(peer) = self.peers.get(peer) {
             peer.lines.lock().retain(|line| !Arc::ptr_eq(line, mailbox));
@@ -349,6 +360,13 @@ impl Side for Client {
         match conn.trailer_result(key) {
             Some(result) => result.map(|trailer| Some(trailer.clone())).map_err(Error::clone),
             None => Ok(None),
+        }
+    }
+
+    /// Where streams don't share, a connection beyond those that are kept ends with its stream.
+    fn given_back(task: &mut Task<Client>) {
+        if let Some(pool) = task.host.pool.upgrade() {
+            pool.keep_or_end(task.host.peer, &task.mailbox);
         }
     }
 

@@ -335,6 +335,8 @@ impl Link {
 
     /// The host will not use the stream any more. Once, at the end. What waits is told so.
     pub fn release(&self) {
+        // Before the task hears of it: it then counts the connection as one without streams.
+        self.mailbox.unload();
         let (hooks, send, recv, dropped) = self.tell(|state| {
             state.asks.released = true;
             state.dirty_now();
@@ -343,7 +345,6 @@ impl Link {
             let dropped = std::mem::take(&mut state.inbox);
             (hooks, state.pending_send.take(), state.pending_recv.take(), dropped)
         });
-        self.mailbox.unload();
         if let Some(pending) = send {
             (pending.done)(Err(given_back()));
         }

@@ -97,5 +97,7 @@ impl Side for Server {
         Ok(conn.trailer(key).cloned())
     }
 
+    fn given_back(_: &mut Task<Server>) {}
+
     fn ends(_: &mut Task<Server>) {}
 }

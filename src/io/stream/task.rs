@@ -63,7 +63,9 @@ pub(super) trait Side: Role + Send + 'static {
     fn peer_header(conn: &Connection<Self>, key: StreamKey) -> Result<Option<Header>>;
     /// The peer's TRAILER as the host sees it, when the stream is over.
     fn peer_trailer(conn: &Connection<Self>, key: StreamKey) -> Result<Option<Header>>;
-    /// The task is about to end, for this reason.
+    /// A stream has been given back.
+    fn given_back(task: &mut Task<Self>);
+    /// The task is about to end.
     fn ends(task: &mut Task<Self>);
 }
 
@@ -367,6 +369,7 @@ impl<R: Side> Task<R> {
         let gone = self.entries.get_mut(key.index()).and_then(Option::take);
         drop(gone);
         link.given_back(end).into_iter().for_each(|hook| hook());
+        R::given_back(self);
     }
 
     /// Tells hosts what has become possible.
