@@ -106,7 +106,11 @@ pub unsafe extern "C" fn krpc_client_method_from_idl(
         // SAFETY: as above.
         let (idl, name) = unsafe { (handle::get(idl, "idl")?, name.text("name")?) };
         match flags {
-            0 => Ok(handle::give(Method::from_schema(&idl.schema, name)?.into())),
+            0 => {
+                let method = Method::from_schema(&idl.schema, name)?;
+                method.expect_unary()?;
+                Ok(handle::give(method.into()))
+            }
             _ => Err(Error::invalid_argument("flags", format_args!("{flags} is not 0"))),
         }
     })

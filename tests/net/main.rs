@@ -5,6 +5,7 @@ mod load;
 mod multiplexed;
 mod started;
 mod streams;
+mod streams_idl;
 mod support;
 
 use std::sync::Arc;

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::base::{Error, Result};
+use crate::base::{Code, Error, Result};
 use crate::codec::CallShape;
 use crate::idl::Schema;
+use crate::rpc::stream::StreamMode;
 
 /// A method of a service. Cloning shares it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -43,11 +44,9 @@ impl Method {
         Ok(Method { names: Arc::new(names), oneway: false, shape: None })
     }
 
-    /// A method of an IDL, found as [`Schema::find_method`] does; oneway if the IDL says so. Streaming
-    /// methods are UNSUPPORTED.
+    /// A method of an IDL, found as [`Schema::find_method`] does; oneway, or a stream, if the IDL says so.
     pub fn from_schema(schema: &Arc<Schema>, path: &str) -> Result<Method> {
         let shape = CallShape::find(schema, path)?;
-        shape.expect_unary()?;
         let found = shape.method();
         let main = schema.main_service().filter(|main| schema.method_of(*main, &found.name).is_some());
         let service = match path.rsplit_once('/') {
@@ -78,6 +77,24 @@ impl Method {
     /// Whether it is never answered.
     pub fn is_oneway(&self) -> bool {
         self.oneway
+    }
+
+    /// Which sides stream, if the IDL says so. Other methods may be called or streamed.
+    pub fn mode(&self) -> Option<StreamMode> {
+        self.shape.as_ref().and_then(|shape| StreamMode::of(shape.method().streaming))
+    }
+
+    /// Refuses to be called, UNSUPPORTED, if the IDL says that it streams.
+    pub fn expect_unary(&self) -> Result<()> {
+        self.shape.as_ref().map_or(Ok(()), CallShape::expect_unary)
+    }
+
+    /// Refuses to be opened, UNSUPPORTED, if the IDL says that it does not stream.
+    pub(super) fn expect_stream(&self) -> Result<()> {
+        match self.shape.is_some() && self.mode().is_none() {
+            true => Err(Error::new(Code::Unsupported, format!("{self} is not a streaming method"))),
+            false => Ok(()),
+        }
     }
 
     /// What the IDL says of its messages, if it was made from one.
@@ -134,7 +151,13 @@ mod tests {
         assert_eq!(error.text(), "method: missing method: Sya2 in service: Chat");
         let error = Method::from_schema(&schema, "Chta/Say").unwrap_err();
         assert_eq!(error.text(), "method: missing service: Chta; did you mean Chat?");
-        let error = Method::from_schema(&schema, "Hear").unwrap_err();
-        assert_eq!(error.text(), "Hear is a streaming method (server)");
+        let hear = Method::from_schema(&schema, "Hear").unwrap();
+        assert_eq!((hear.to_string().as_str(), hear.mode()), ("Chat/Hear", Some(StreamMode::Server)));
+        assert_eq!(hear.expect_unary().unwrap_err().text(), "Hear is a streaming method (server)");
+        hear.expect_stream().unwrap();
+        let say = Method::from_schema(&schema, "Say").unwrap();
+        assert_eq!((say.mode(), say.expect_unary()), (None, Ok(())));
+        assert_eq!(say.expect_stream().unwrap_err().text(), "Chat/Say is not a streaming method");
+        Method::parse("Say").unwrap().expect_stream().unwrap();
     }
 }

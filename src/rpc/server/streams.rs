@@ -31,7 +31,7 @@ impl Dispatch for Dispatcher {
         let Some(permit) = self.in_flight.admit() else {
             return refuse(incoming, refusal("too many requests in flight"));
         };
-        let stream = Stream::served(incoming, entry.service.clone(), Box::new(permit));
+        let stream = Stream::served(incoming, entry.service.clone(), entry.shape.clone(), Box::new(permit));
         self.admit_stream(entry, stream);
     }
 }
@@ -62,7 +62,7 @@ impl Dispatcher {
 
 fn refuse(incoming: Incoming, finish: Finish) {
     let service = incoming.opening.service.clone();
-    let _ = Stream::served(incoming, service, Box::new(())).finish(finish);
+    let _ = Stream::served(incoming, service, None, Box::new(())).finish(finish);
 }
 
 /// Reads the request first where there is only one, then calls the handler.

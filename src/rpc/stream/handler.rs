@@ -5,6 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::base::{Error, Result, StreamSide};
+use crate::codec::CallShape;
+use crate::idl::schema::Streaming;
 use crate::io::stream::{Incoming, Received};
 use crate::op::queue::QueueError;
 use crate::proto::stream::Finish;
@@ -22,6 +24,18 @@ pub enum StreamMode {
     Server = 2,
     /// Many messages, many answers.
     Bidirectional = 3,
+}
+
+impl StreamMode {
+    /// Of what an IDL says; `None` for methods that do not stream.
+    pub fn of(streaming: Streaming) -> Option<StreamMode> {
+        match streaming {
+            Streaming::Client => Some(StreamMode::Client),
+            Streaming::Server => Some(StreamMode::Server),
+            Streaming::Bidirectional => Some(StreamMode::Bidirectional),
+            Streaming::None | Streaming::Unary => None,
+        }
+    }
 }
 
 /// How a streaming method is served.
@@ -98,14 +112,20 @@ pub(in crate::rpc) fn refusal(why: &str) -> Finish {
 }
 
 impl Stream {
-    /// A server's end.
-    pub(in crate::rpc) fn served(incoming: Incoming, service: Bytes, keep: Box<dyn Send + Sync>) -> Stream {
+    /// A server's end. `keep` is given back when the stream is.
+    pub(in crate::rpc) fn served(
+        incoming: Incoming,
+        service: Bytes,
+        shape: Option<CallShape>,
+        keep: Box<dyn Send + Sync>,
+    ) -> Stream {
         let Incoming { opening, link } = incoming;
         let context = Context::with(opening.deadline, opening.metainfo.clone());
         let about = About {
             side: StreamSide::Server,
             service,
             method: opening.method,
+            shape,
             opening: Some((opening.header, opening.metainfo)),
             context,
             keep,
