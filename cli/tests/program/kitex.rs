@@ -62,6 +62,11 @@ fn peer() -> Option<PathBuf> {
     }
 }
 
+fn streams_idl() -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    root.join("tests/interop/idl/streams.thrift").to_str().unwrap().to_owned()
+}
+
 #[test]
 fn calls_to_kitex() {
     let Some(kitex) = Kitex::start() else { return };
@@ -109,10 +114,9 @@ fn calls_to_kitex() {
 #[test]
 fn streams_to_kitex() {
     let Some(kitex) = Kitex::start_as("stream-server") else { return };
-    let idl =
-        Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("tests/interop/idl/streams.thrift");
+    let idl = streams_idl();
     let stream = |method: &str, input: &str, more: &[&str]| {
-        let target = ["call", "--idl", idl.to_str().unwrap(), "-e", &kitex.address, "-m", method];
+        let target = ["call", "--idl", &idl, "-e", &kitex.address, "-m", method];
         krpc_with(&[&target[..], more].concat(), input.as_bytes())
     };
     let lines = "{\"n\":1,\"text\":\"a\"}\n{\"n\":2,\"data\":\"AAEC\"}\n";
@@ -146,6 +150,22 @@ fn streams_to_kitex() {
     let waits = stream("Streams/Bidi", r#"{"n":1,"text":"wait"}"#, &["--timeout", "200ms"]);
     assert_eq!((waits.code, waits.text()), (Some(2), "{\"n\":1,\"text\":\"wait\"}\n"));
     assert!(waits.stderr.contains("TIMEOUT"), "{}", waits.stderr);
+}
+
+/// A Kitex client sends and receives at once, 1000 messages, large ones, and on many streams at a time.
+#[test]
+fn kitex_streams_to_a_served_idl() {
+    let Some(peer) = peer() else { return };
+    let server = Serve::of_file(Folder::new(), streams_idl(), &[]);
+    for pool in ["mux", "long"] {
+        let ran = Command::new(&peer)
+            .args(["stream-client", "-addr", &server.address, "-pool", pool])
+            .args(["-case", "bidi,thousand,large,parallel"])
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&ran.stdout);
+        assert!(ran.status.success() && said.contains("4 passed, 0 failed"), "{pool}: {said}");
+    }
 }
 
 /// A Kitex client sends every type to `krpc serve`, in every format, and compares what comes back deeply.
