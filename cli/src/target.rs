@@ -37,8 +37,11 @@ impl Target {
         let found = idl::find(&schema, args.method.as_deref())?;
         let endpoints = addresses(&args.endpoint)?;
         let (transport, name) = transport(args.transport)?;
-        let method =
-            Method::from_schema(&schema, &found.path).map_err(|error| Failure::usage(error.text()))?;
+        let method = match schema.method(found.id).streaming.is_stream() {
+            true => Method::stream_from_schema(&schema, &found.path).map(|(method, _)| method),
+            false => Method::from_schema(&schema, &found.path),
+        };
+        let method = method.map_err(|error| Failure::usage(error.text()))?;
         let mut options = ClientOptions::new(&*found.service);
         options.caller = "krpc".to_owned();
         options.addresses = endpoints.clone();

@@ -106,11 +106,7 @@ pub unsafe extern "C" fn krpc_client_method_from_idl(
         // SAFETY: as above.
         let (idl, name) = unsafe { (handle::get(idl, "idl")?, name.text("name")?) };
         match flags {
-            0 => {
-                let method = Method::from_schema(&idl.schema, name)?;
-                method.expect_unary()?;
-                Ok(handle::give(method.into()))
-            }
+            0 => Ok(handle::give(Method::from_schema(&idl.schema, name)?.into())),
             _ => Err(Error::invalid_argument("flags", format_args!("{flags} is not 0"))),
         }
     })

@@ -4,6 +4,8 @@ mod hostile;
 mod load;
 mod multiplexed;
 mod started;
+mod stream_ends;
+mod stream_flow;
 mod streams;
 mod streams_idl;
 mod support;

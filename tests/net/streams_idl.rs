@@ -79,7 +79,7 @@ fn json_goes_both_ways_in_every_mode() {
     let schema = schema();
     let server = serve_all(&schema);
     let client = Client::new(client_options(&server, Transport::TtheaderFramed)).unwrap();
-    let method = |path: &str| Method::from_schema(&schema, path).unwrap();
+    let method = |path: &str| Method::stream_from_schema(&schema, path).unwrap().0;
     let requests = [r#"{"text":"a","at":9223372036854775807}"#, r#"{"text":"b"}"#];
     assert_eq!(
         exchange(&client, &method("Talk"), &requests),
@@ -99,7 +99,7 @@ fn json_goes_both_ways_in_every_mode() {
 fn calls_and_streams_are_told_apart_before_anything_is_sent() {
     let schema = schema();
     let server = serve_all(&schema);
-    let talk = Method::from_schema(&schema, "Talk").unwrap();
+    let (talk, _) = Method::stream_from_schema(&schema, "Talk").unwrap();
     for multiplexed in [0, 1] {
         let mut options = client_options(&server, Transport::TtheaderFramed);
         options.pool.multiplexed = multiplexed;

@@ -176,7 +176,8 @@ fn a_reader_that_has_gone_ends_the_stream() {
     assert_eq!(live.line(), "{\"text\":\"w\"}\n");
     drop(live.output);
     assert!(live.child.wait().unwrap().success());
-    assert!(server.said().contains("nobody reads the replies"));
+    let said = server.said();
+    assert!(said.contains("nobody reads the replies"), "{said}");
 }
 
 #[test]

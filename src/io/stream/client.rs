@@ -375,6 +375,7 @@ fn open_one(task: &mut Task<Client>, job: OpenJob, now: Instant) {
         Ok(key) => {
             let link = task.admit(key, job.opening.timeouts.recv.is_some());
             job.opener.opened(Ok(link), peer);
+            task.fetch(key);
         }
         Err(error) => {
             task.mailbox.unload();

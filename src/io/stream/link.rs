@@ -338,8 +338,8 @@ impl Link {
         let dropped = self.tell(|state| {
             state.asks.released = true;
             state.dirty_now();
-            let hooks = [&mut state.on_header, &mut state.on_end, &mut state.on_stopping].map(std::mem::take);
-            (hooks, state.pending_send.take(), state.pending_recv.take(), std::mem::take(&mut state.inbox))
+            // Not the hooks: what was opened in the stream's work must still hear of its end.
+            (state.pending_send.take(), state.pending_recv.take(), std::mem::take(&mut state.inbox))
         });
         self.mailbox.unload();
         drop(dropped);
@@ -568,6 +568,19 @@ impl Link {
         let mut state = self.state.lock();
         state.stopping = true;
         std::mem::take(&mut state.on_stopping)
+    }
+
+    /// The host has given the stream back. Returns who has not heard of the end.
+    pub(super) fn given_back(&self, end: End) -> Vec<Hook> {
+        let mut state = self.state.lock();
+        state.end.get_or_insert(end);
+        let mut hooks = std::mem::take(&mut state.on_header);
+        hooks.append(&mut state.on_end);
+        // Nobody will be stopped any more.
+        let unheard = std::mem::take(&mut state.on_stopping);
+        drop(state);
+        drop(unheard);
+        hooks
     }
 
     /// The stream is over in both directions. Returns what must be told: the hooks, and a send that waited.

@@ -25,8 +25,9 @@ use crate::wire::ttheader::Header;
 /// Pieces handed to one `writev`.
 const MAX_SLICES: usize = 64;
 
-/// Least room made before a read: many small messages come together.
-const READ_BYTES: usize = 64 << 10;
+/// Room made before a read: little for a quiet connection, for there may be many; more for one whose reads
+/// come full, for then many messages come together.
+const READ_BYTES: std::ops::RangeInclusive<usize> = 4 << 10..=128 << 10;
 
 /// Most room made at once for the rest of a large message.
 const MAX_READ_BYTES: usize = 512 << 10;
@@ -73,6 +74,8 @@ pub(super) struct Task<R: Side> {
     pub(super) mailbox: Arc<Mailbox>,
     transport: Transport,
     pub(super) input: BytesMut,
+    /// Room for the next read, by what the last ones brought.
+    read_bytes: usize,
     output: OutBuf,
     entries: Vec<Option<Entry>>,
     /// The list that changes places with the mailbox's.
@@ -130,6 +133,7 @@ impl<R: Side> Task<R> {
             mailbox,
             transport,
             input,
+            read_bytes: *READ_BYTES.start(),
             output: OutBuf::new(),
             entries: Vec::new(),
             dirty: Vec::new(),
@@ -311,7 +315,7 @@ impl<R: Side> Task<R> {
     }
 
     /// Brings what has arrived before the host, up to a mark.
-    fn fetch(&mut self, key: StreamKey) {
+    pub(super) fn fetch(&mut self, key: StreamKey) {
         let Some(link) = self.link(key) else { return };
         loop {
             let mut room = link.fetch_room();
@@ -351,11 +355,18 @@ impl<R: Side> Task<R> {
         let is_over = self.conn.end(key).is_some();
         let Some(entry) = self.entry(key).filter(|entry| entry.released) else { return };
         let must_wait = R::SIDE == crate::base::StreamSide::Server && !entry.backlog.is_empty() && !is_over;
-        if !must_wait {
-            self.conn.release(key, now);
-            let gone = self.entries.get_mut(key.index()).and_then(Option::take);
-            drop(gone);
+        if must_wait {
+            return;
         }
+        let link = Arc::clone(&entry.link);
+        let before = self.conn.end(key).cloned();
+        self.conn.release(key, now);
+        // The connection tells nothing more of a stream that was given back.
+        let given_up = || End::Failed(Error::new(Code::Cancelled, "the stream was given up by its owner"));
+        let end = before.or_else(|| self.conn.end(key).cloned()).unwrap_or_else(given_up);
+        let gone = self.entries.get_mut(key.index()).and_then(Option::take);
+        drop(gone);
+        link.given_back(end).into_iter().for_each(|hook| hook());
     }
 
     /// Tells hosts what has become possible.
@@ -374,18 +385,19 @@ impl<R: Side> Task<R> {
             {
                 link.set_header(R::peer_header(&self.conn, key)).into_iter().for_each(|hook| hook());
             }
+            // Before room is given: a send that waits must not seem to be accepted.
+            if ready.contains(Ready::ENDED) {
+                self.ended(key, now);
+            }
             if ready.contains(Ready::WRITABLE) {
                 if let Some(entry) = self.entry(key) {
                     entry.blocked = false;
                 }
                 self.send(key, now);
+                self.release_if_done(key, now);
             }
             if ready.contains(Ready::FLUSHED) {
                 self.flushed(key);
-            }
-            // The end goes last but for messages: who hears of it finds everything else in place.
-            if ready.contains(Ready::ENDED) {
-                self.ended(key, now);
             }
             if ready.contains(Ready::READABLE) || ready.contains(Ready::OPENED) {
                 self.fetch(key);
@@ -444,12 +456,25 @@ impl<R: Side> Task<R> {
 
     /// Reads once. True if there is something new to look at.
     fn read(&mut self, cx: &mut Context<'_>) -> Result<bool, Stop> {
-        self.input.reserve(self.conn.missing(&self.input).clamp(READ_BYTES, MAX_READ_BYTES));
+        let missing = self.conn.missing(&self.input).min(MAX_READ_BYTES);
+        let spare = self.input.capacity() - self.input.len();
+        // A quarter is still worth a read: what is left of a buffer is used up before the next one.
+        if spare < missing.max(self.read_bytes / 4) {
+            self.input.reserve(missing.max(self.read_bytes));
+        }
+        let room = self.input.capacity() - self.input.len();
         match self.transport.poll_read(cx, &mut self.input) {
             Poll::Pending => Ok(false),
             Poll::Ready(Err(reason)) => Err(Stop::Lost(Some(reason))),
             Poll::Ready(Ok(0)) => Err(Stop::Lost(None)),
-            Poll::Ready(Ok(_)) => Ok(true),
+            Poll::Ready(Ok(count)) => {
+                self.read_bytes = match count {
+                    count if count >= room => (self.read_bytes * 4).min(*READ_BYTES.end()),
+                    count if count < self.read_bytes / 8 => (self.read_bytes / 2).max(*READ_BYTES.start()),
+                    _ => self.read_bytes,
+                };
+                Ok(true)
+            }
         }
     }
 

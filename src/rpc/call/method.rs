@@ -44,9 +44,26 @@ impl Method {
         Ok(Method { names: Arc::new(names), oneway: false, shape: None })
     }
 
-    /// A method of an IDL, found as [`Schema::find_method`] does; oneway, or a stream, if the IDL says so.
+    /// A method of an IDL, found as [`Schema::find_method`] does; oneway if the IDL says so. Streaming
+    /// methods are UNSUPPORTED.
     pub fn from_schema(schema: &Arc<Schema>, path: &str) -> Result<Method> {
         let shape = CallShape::find(schema, path)?;
+        shape.expect_unary()?;
+        Method::of_shape(schema, path, shape)
+    }
+
+    /// A streaming method of an IDL, found as [`Schema::find_method`] does, and which sides stream. Others
+    /// are UNSUPPORTED: `not a streaming method`.
+    pub fn stream_from_schema(schema: &Arc<Schema>, path: &str) -> Result<(Method, StreamMode)> {
+        let shape = CallShape::find(schema, path)?;
+        let Some(mode) = StreamMode::of(shape.method().streaming) else {
+            let text = format!("{} is not a streaming method", shape.method().name);
+            return Err(Error::new(Code::Unsupported, text));
+        };
+        Ok((Method::of_shape(schema, path, shape)?, mode))
+    }
+
+    fn of_shape(schema: &Arc<Schema>, path: &str, shape: CallShape) -> Result<Method> {
         let found = shape.method();
         let main = schema.main_service().filter(|main| schema.method_of(*main, &found.name).is_some());
         let service = match path.rsplit_once('/') {
@@ -85,7 +102,7 @@ impl Method {
     }
 
     /// Refuses to be called, UNSUPPORTED, if the IDL says that it streams.
-    pub fn expect_unary(&self) -> Result<()> {
+    pub(super) fn expect_unary(&self) -> Result<()> {
         self.shape.as_ref().map_or(Ok(()), CallShape::expect_unary)
     }
 
@@ -151,10 +168,14 @@ mod tests {
         assert_eq!(error.text(), "method: missing method: Sya2 in service: Chat");
         let error = Method::from_schema(&schema, "Chta/Say").unwrap_err();
         assert_eq!(error.text(), "method: missing service: Chta; did you mean Chat?");
-        let hear = Method::from_schema(&schema, "Hear").unwrap();
-        assert_eq!((hear.to_string().as_str(), hear.mode()), ("Chat/Hear", Some(StreamMode::Server)));
-        assert_eq!(hear.expect_unary().unwrap_err().text(), "Hear is a streaming method (server)");
-        hear.expect_stream().unwrap();
+        let error = Method::from_schema(&schema, "Hear").unwrap_err();
+        assert_eq!(error.text(), "Hear is a streaming method (server)");
+        let (method, mode) = Method::stream_from_schema(&schema, "Hear").unwrap();
+        assert_eq!((method.to_string().as_str(), mode), ("Chat/Hear", StreamMode::Server));
+        let error = Method::stream_from_schema(&schema, "Say").unwrap_err();
+        assert_eq!(error.text(), "Say is not a streaming method");
+        assert_eq!(method.expect_unary().unwrap_err().text(), "Hear is a streaming method (server)");
+        assert_eq!((method.mode(), method.expect_stream()), (Some(mode), Ok(())));
         let say = Method::from_schema(&schema, "Say").unwrap();
         assert_eq!((say.mode(), say.expect_unary()), (None, Ok(())));
         assert_eq!(say.expect_stream().unwrap_err().text(), "Chat/Say is not a streaming method");

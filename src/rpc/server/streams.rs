@@ -96,6 +96,6 @@ fn run(log: &Log, entry: &StreamEntry, stream: Stream) {
         panic::report(log, "server", &error);
         let [service, method] = [kept.service(), kept.method()].map(String::from_utf8_lossy);
         // It may have finished before.
-        let _ = kept.finish(Finish::panicked(&service, &method, ""));
+        let _ = kept.finish(Finish::panicked(&service, &method, error.text()));
     }
 }

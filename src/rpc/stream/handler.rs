@@ -27,13 +27,23 @@ pub enum StreamMode {
 }
 
 impl StreamMode {
-    /// Of what an IDL says; `None` for methods that do not stream.
-    pub fn of(streaming: Streaming) -> Option<StreamMode> {
+    /// The mode with this number.
+    pub const fn from_number(number: i32) -> Option<StreamMode> {
+        match number {
+            1 => Some(StreamMode::Client),
+            2 => Some(StreamMode::Server),
+            3 => Some(StreamMode::Bidirectional),
+            _ => None,
+        }
+    }
+
+    /// The mode that an IDL says, if the method streams.
+    pub const fn of(streaming: Streaming) -> Option<StreamMode> {
         match streaming {
+            Streaming::None | Streaming::Unary => None,
             Streaming::Client => Some(StreamMode::Client),
             Streaming::Server => Some(StreamMode::Server),
             Streaming::Bidirectional => Some(StreamMode::Bidirectional),
-            Streaming::None | Streaming::Unary => None,
         }
     }
 }
