@@ -2,7 +2,8 @@
 # What the library does, shown on a real Kitex (`make demo` calls this).
 #
 # A C program calls a Kitex server, then a Kitex client calls a server in C: every kind of call and
-# failure, one line each. Then the program krpc serves an IDL and calls it, and Kitex, without any code.
+# failure, one line each. Then the program krpc serves an IDL and calls it, and Kitex, without any code,
+# and streams a text word by word.
 # Without Go there is no Kitex; then the C program calls its own server.
 # Exit code 0 if every line is as it should be.
 set -euo pipefail
@@ -170,6 +171,49 @@ krpc_call() {
         "$3 -> $(tr '\n' ' ' <<<"$said" | cut -c1-60)"
 }
 
+# words: the text on stdin as messages of the stream, a word each.
+words() {
+    sed 's/[\\"]/\\&/g' | awk '{
+        words = split($0, word, " ")
+        for (i = 1; i == 1 || i <= words; i++)
+            printf "{\"n\":%d,\"text\":\"%s%s\"}\n", ++n, i == 1 ? "\\n" : " ", word[i]
+    }'
+}
+
+# as_if_typed: passes lines on, one every few milliseconds.
+as_if_typed() {
+    local line
+    while IFS= read -r line; do
+        printf '%s\n' "$line"
+        sleep 0.01
+    done
+}
+
+# show_words: the text of messages, as they come.
+show_words() {
+    local line
+    while IFS= read -r line; do
+        line=${line#*\"text\":\"}
+        printf '%b' "${line%\"\}}"
+    done
+}
+
+# stream_words PEER: sends a text to the peer at $address word by word, and prints what comes back.
+stream_words() {
+    local colour=$green word=ok begin sent=$out/words.sent received=$out/words.received
+    begin=$(date +%s%6N)
+    sed -n '/^## What it does/,/^## Limits/p' README.md | sed '1d;$d' | words >"$sent"
+    as_if_typed <"$sent" |
+        target/release/krpc call --idl tests/interop/idl/streams.thrift -e "$address" -m Streams/Bidi |
+        tee "$received" | show_words || true
+    local took=$(($(date +%s%6N) - begin))
+    if ! [ -s "$sent" ] || ! cmp -s "$sent" "$received"; then
+        colour=$red word=FAIL failed=1
+    fi
+    printf '\n  %s%-4s%s  %-26s %-16s %8s  %s\n' "$colour" "$word" "$plain" Streams/Bidi ttheader-stream "$took" \
+        "$(wc -l <"$received") of $(wc -l <"$sent") words came back from $1"
+}
+
 if [ -n "${krpc_build:-}" ]; then
     echo
     if await krpc "$krpc_build" "building the program krpc, release"; then
@@ -185,6 +229,15 @@ if [ -n "${krpc_build:-}" ]; then
         heading "krpc serve: a server from the same IDL, called by krpc call"
         krpc_call "$address" Interop/Add '{"a":40,"b":2}' 40
         krpc_call "$address" Second/Echo2 '"to the mock"' 'to the mock'
+        if [ -n "$peer" ]; then
+            start kitex-streams "$peer" stream-server -listen 127.0.0.1:0
+            heading "krpc call: a bidirectional stream, to a Kitex server and back, word by word"
+            stream_words Kitex
+        else
+            start krpc-streams target/release/krpc serve --idl tests/interop/idl/streams.thrift --listen 127.0.0.1:0
+            heading "krpc call: a bidirectional stream, to krpc serve and back, word by word"
+            stream_words "krpc serve"
+        fi
     fi
 fi
 

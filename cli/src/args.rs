@@ -20,11 +20,15 @@ Examples:
   krpc call --idl chat.thrift -e 127.0.0.1:8888 -m Chat/Say -d '{\"text\":\"hi\"}'
   krpc call --idl chat.thrift -e unix:/run/chat.sock -m Say -d @request.json -o compact
   krpc idl template --idl chat.thrift Chat/Say | krpc call --idl chat.thrift -e host:8888 -m Chat/Say
+  krpc call --idl chat.thrift -e 127.0.0.1:8888 -m Chat/Talk < messages.jsonl
   krpc call --profile staging -m Chat/Say -d '{\"text\":\"hi\"}' --timeout 200ms --json-status
 
 The request is the value of the method's only argument, or an object of all arguments if it has
 none or several. The result goes to stdout, everything else to stderr. kitexcall's flags are
 accepted, with one dash or two.
+
+A method that streams sends each JSON value of the input as it arrives, one per line or run together,
+and prints each reply as it arrives; the input's end closes the sending side. Ctrl-C cancels.
 
 Exit codes: 0 ok, 1 usage or IDL, 2 no connection or timeout, 3 RPC error or declared
 exception, 4 business error, 130 interrupted.";
@@ -36,6 +40,8 @@ Examples:
 
 A call is answered with its first argument of the result's type, else with an example value.
 All transports are served on one port. SIGTERM and Ctrl-C let running calls end.
+Streams: a bidirectional one sends each message back, a client stream the last one at its end, a
+server stream repeats its request (--repeat).
 
 Answers by method, used in turn:
   { \"Chat/Say\": [
@@ -43,7 +49,11 @@ Answers by method, used in turn:
       {\"exception\": {\"TooLong\": {\"why\": \"too long\"}}},
       {\"biz\": {\"code\": 404, \"message\": \"not found\", \"extra\": {\"k\": \"v\"}}},
       {\"error\": {\"type\": 6, \"message\": \"went wrong\"}},
-      {\"delay_ms\": 1200, \"backward\": {\"trace\": \"1\"}} ] }";
+      {\"delay_ms\": 1200, \"backward\": {\"trace\": \"1\"}} ],
+    \"Chat/Watch\": {\"results\": [{\"text\": \"a\"}, {\"text\": \"b\"}], \"delay_ms\": 100,
+      \"header\": {\"k\": \"v\"}, \"trailer\": {}, \"biz\": {\"code\": 404, \"message\": \"enough\"}} }
+Of a stream an answer says what to send instead of messages received: \"result\", or \"results\" in
+turn, each after the delay, and how to end then.";
 
 const BENCH_EXAMPLES: &str = "\
 Examples:
@@ -67,7 +77,7 @@ pub struct Cli {
 
 #[derive(Subcommand, Debug)]
 pub enum Command {
-    /// Call a method with JSON and print its result as JSON.
+    /// Call a method with JSON and print its result as JSON; streams too.
     #[command(after_help = CALL_EXAMPLES)]
     Call(Box<CallArgs>),
     /// Serve the services of an IDL: an echo and mock server.
@@ -203,7 +213,7 @@ pub struct TargetArgs {
         hide_env_values = true
     )]
     pub transport: Option<TransportArg>,
-    /// For a whole call, such as 1s or 200ms [default: none].
+    /// For a whole call or stream, such as 1s or 200ms [default: none].
     #[arg(long, value_name = "TIME", value_parser = duration, env = "KRPC_TIMEOUT", hide_env_values = true)]
     pub timeout: Option<Duration>,
     /// Metainfo for the next service only; may be repeated.
@@ -243,7 +253,7 @@ pub struct CallArgs {
     /// Show the metainfo that the handler sent back.
     #[arg(long)]
     pub meta_backward: bool,
-    /// How the result is printed.
+    /// How results are printed [default: pretty; of streams compact, a line each].
     #[arg(short, long, value_name = "FORM")]
     pub output: Option<Layout>,
     /// Report status, code, message, metainfo, latency and endpoint as one line of JSON on stderr.
@@ -258,9 +268,12 @@ pub struct CallArgs {
     /// Business errors need TTHeader: refuse other transports (kitexcall).
     #[arg(long)]
     pub biz_error: bool,
-    /// Not in this version.
-    #[arg(long, help_heading = "Not in this version")]
+    /// Refuse a method that does not stream; the IDL says which do (kitexcall).
+    #[arg(long)]
     pub streaming: bool,
+    /// For each reply of a stream, such as 1s; --timeout is for all of it [default: none].
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub recv_timeout: Option<Duration>,
 }
 
 #[derive(Args, Debug)]
@@ -284,9 +297,9 @@ pub struct ServeArgs {
     /// One line for each call; twice: also its request, when it arrives.
     #[arg(short, long, action = ArgAction::Count)]
     pub verbose: u8,
-    /// Not in this version.
-    #[arg(long, value_name = "N", help_heading = "Not in this version")]
-    pub repeat: Option<u32>,
+    /// How often a server stream repeats its answer.
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub repeat: u32,
 }
 
 #[derive(Args, Debug)]

@@ -34,6 +34,10 @@ pub fn run(mut args: BenchArgs) -> Result<Exit> {
     signals::watch()?;
     let settings = Settings::load(&args.target.config)?;
     let target = Target::new(&mut args.target, &settings)?;
+    if target.mode().is_some() {
+        let path = &target.found.path;
+        return Err(Failure::unsupported(format_args!("{path} is a stream; bench measures calls")));
+    }
     let request = request(&args, &target)?;
     let client = Arc::clone(&target.client);
     signals::on_interrupt(move || client.close(true));

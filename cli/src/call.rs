@@ -1,4 +1,7 @@
-//! `krpc call`: one call, its result on stdout.
+//! `krpc call`: one call or stream, its results on stdout.
+
+mod stream;
+mod values;
 
 use std::collections::BTreeMap;
 
@@ -36,13 +39,19 @@ pub fn run(mut args: CallArgs) -> Result<Exit> {
 }
 
 fn call(args: &mut CallArgs) -> Result<Exit> {
-    if args.streaming {
-        return Err(Failure::unsupported("--streaming: streams are not in this version"));
-    }
     signals::watch()?;
     let settings = Settings::load(&args.target.config)?;
     let layout = settings.layout(args.output)?;
     let target = Target::new(&mut args.target, &settings)?;
+    if let Some(mode) = target.mode() {
+        target::check_header(target.transport, "streams")?;
+        return stream::call(args, &target, mode, layout.unwrap_or(Layout::Compact));
+    }
+    if args.streaming || args.recv_timeout.is_some() {
+        let flag = if args.streaming { "--streaming" } else { "--recv-timeout" };
+        return Err(Failure::usage(format_args!("{flag}: {} does not stream in the IDL", target.found.path)));
+    }
+    let layout = layout.unwrap_or(Layout::Pretty);
     if args.biz_error {
         target::check_header(target.transport, "transmitting biz error")?;
     }
@@ -52,11 +61,10 @@ fn call(args: &mut CallArgs) -> Result<Exit> {
     let request = target.request(&request_text(args, &target)?)?;
 
     if args.verbose {
-        let endpoints: Vec<String> = target.endpoints.iter().map(ToString::to_string).collect();
         output::say(&format!(
             "> {} to {}, {}, {} bytes",
             target.found.path,
-            endpoints.join(" or "),
+            target.endpoint_names(),
             target::transport_name(target.transport),
             request.len()
         ));
@@ -178,7 +186,7 @@ impl Outcome {
                     String::from_utf8_lossy(&biz.message)
                 )
             }
-            Outcome::Error(error) => match target::hint(error, target.transport) {
+            Outcome::Error(error) => match target.hint(error) {
                 Some(hint) => format!("{error}\n  {hint}"),
                 None => error.to_string(),
             },
@@ -189,9 +197,6 @@ impl Outcome {
     fn status<'a>(&self, target: &'a Target, reply: &'a Reply) -> Status<'a> {
         let facts = reply.facts();
         let mut status = Status {
-            status: if self.exit() == Exit::Ok { "ok" } else { "error" },
-            code: self.code(),
-            message: self.failure(target).map(|failure| failure.text),
             method: Some(&target.found.path),
             endpoint: reply.peer(),
             latency_us: Some(facts.elapsed.as_micros().try_into().unwrap_or(u64::MAX)),
@@ -201,6 +206,15 @@ impl Outcome {
             meta: backward(reply.metainfo()),
             ..Status::default()
         };
+        self.fill(target, &mut status);
+        status
+    }
+
+    /// Says what the outcome itself has to say.
+    fn fill(&self, target: &Target, status: &mut Status<'_>) {
+        status.status = if self.exit() == Exit::Ok { "ok" } else { "error" };
+        status.code = self.code();
+        status.message = self.failure(target).map(|failure| failure.text);
         match self {
             Outcome::Result(_) => {}
             Outcome::Thrown(name, json) => {
@@ -221,7 +235,6 @@ impl Outcome {
                 status.exception_type = error.remote_exception().map(|remote| remote.type_id);
             }
         }
-        status
     }
 }
 
@@ -286,6 +299,14 @@ struct Status<'a> {
     reply_bytes: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     attempts: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    messages_sent: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    messages_received: Option<u64>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    header: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    trailer: BTreeMap<String, String>,
 }
 
 #[derive(Serialize)]

@@ -135,11 +135,11 @@ impl Settings {
         Ok(())
     }
 
-    pub fn layout(&self, flag: Option<Layout>) -> Result<Layout> {
+    pub fn layout(&self, flag: Option<Layout>) -> Result<Option<Layout>> {
         match (flag, &self.output) {
-            (Some(layout), _) => Ok(layout),
-            (None, Some(name)) => choice("output", name),
-            (None, None) => Ok(Layout::Pretty),
+            (Some(layout), _) => Ok(Some(layout)),
+            (None, Some(name)) => choice("output", name).map(Some),
+            (None, None) => Ok(None),
         }
     }
 }

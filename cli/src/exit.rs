@@ -28,7 +28,9 @@ impl Exit {
             Code::InvalidArgument | Code::InvalidState | Code::Unsupported | Code::EncodeFailed => {
                 Exit::Usage
             }
-            Code::Timeout | Code::Cancelled | Code::Closed | Code::OutOfResources => Exit::Network,
+            Code::Timeout | Code::RecvTimeout | Code::Cancelled | Code::Closed | Code::OutOfResources => {
+                Exit::Network
+            }
             // Families: resolve and connect 2xx, transport 3xx.
             other if (200..400).contains(&(other as i32)) => Exit::Network,
             _ => Exit::Rpc,

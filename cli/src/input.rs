@@ -27,13 +27,36 @@ pub fn given(data: Option<&str>, file: &FileArgs) -> Result<Option<Vec<u8>>> {
     }
 }
 
-fn from_file(path: &str) -> Result<Vec<u8>> {
-    let mut text = Vec::new();
-    let file = File::open(path).map_err(|reason| match reason.kind() {
+/// What `--data`, `--file` or stdin gives, to be read as it comes.
+pub fn source(data: Option<&str>, file: &FileArgs) -> Result<Box<dyn Read + Send>> {
+    let path = match (data, &file.file) {
+        (Some("-"), _) | (None, None) => "-",
+        (Some(text), _) => match text.strip_prefix('@') {
+            Some(path) => path,
+            None => return Ok(Box::new(io::Cursor::new(text.as_bytes().to_vec()))),
+        },
+        (None, Some(path)) => path,
+    };
+    if path != "-" {
+        return Ok(Box::new(open(path)?));
+    }
+    if io::stdin().is_terminal() {
+        output::say("reading messages from the terminal; Ctrl-D ends them");
+    }
+    Ok(Box::new(io::stdin()))
+}
+
+fn open(path: &str) -> Result<File> {
+    File::open(path).map_err(|reason| match reason.kind() {
         io::ErrorKind::NotFound => Failure::usage(format_args!("Input file does not exist: {path}")),
         _ => Failure::usage(format_args!("{path}: {reason}")),
-    })?;
-    file.take(MOST_BYTES + 1)
+    })
+}
+
+fn from_file(path: &str) -> Result<Vec<u8>> {
+    let mut text = Vec::new();
+    open(path)?
+        .take(MOST_BYTES + 1)
         .read_to_end(&mut text)
         .map_err(|reason| Failure::usage(format_args!("{path}: {reason}")))?;
     bounded(text, path)

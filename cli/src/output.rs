@@ -34,6 +34,11 @@ pub fn painted(color: &str, text: &str) -> String {
 
 /// Prints a result. A reader that has gone (`| head`) is no failure.
 pub fn result(bytes: &[u8]) -> Result<(), Failure> {
+    line(bytes).map(|_| ())
+}
+
+/// Prints one of several results at once; false if the reader has gone.
+pub fn line(bytes: &[u8]) -> Result<bool, Failure> {
     let mut out = io::stdout().lock();
     match out.write_all(bytes).and_then(|()| out.flush()) {
         Err(reason) if reason.kind() != io::ErrorKind::BrokenPipe => Err(Failure {
@@ -42,7 +47,7 @@ pub fn result(bytes: &[u8]) -> Result<(), Failure> {
             text: format!("stdout: {reason}"),
             laid_out: false,
         }),
-        _ => Ok(()),
+        written => Ok(written.is_ok()),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod answers;
 mod mock;
+mod stream;
 mod timer;
 
 use std::io::{self, Write};
@@ -11,6 +12,7 @@ use std::thread;
 use krpc::idl::Schema;
 use krpc::idl::schema::{Service as IdlService, ServiceId};
 use krpc::rpc::server::{MethodOptions, Request, Server, ServerOptions, Service};
+use krpc::rpc::stream::{Stream, StreamMethodOptions, StreamMode};
 use krpc::rpc::{Runtime, RuntimeOptions};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -20,6 +22,7 @@ use crate::config::Settings;
 use crate::exit::{Exit, Failure, Result};
 use crate::serve::answers::Answers;
 use crate::serve::mock::Mock;
+use crate::serve::stream::StreamMock;
 use crate::serve::timer::Timer;
 use crate::{idl, output, target};
 
@@ -27,9 +30,6 @@ use crate::{idl, output, target};
 const MOST_IO_THREADS: usize = 8;
 
 pub fn run(mut args: ServeArgs) -> Result<Exit> {
-    if args.repeat.is_some() {
-        return Err(Failure::unsupported("--repeat: streams are not in this version"));
-    }
     // Before any thread, so that no signal finds the default action.
     let mut signals = Signals::new([SIGINT, SIGTERM])
         .map_err(|reason| Failure::usage(format_args!("signals: {reason}")))?;
@@ -86,17 +86,21 @@ fn services(args: &ServeArgs, schema: &Arc<Schema>, mut answers: Answers) -> Res
     let timer = Arc::new(Timer::start());
     let wrong = |error| Failure::library(Exit::Usage, "service", &error);
     let mut services = Vec::new();
-    let mut streams = Vec::new();
     for (_, service) in &chosen {
         let mut served = Service::new(&*service.name).map_err(wrong)?;
         for id in &service.methods {
             let method = schema.method(*id);
             let path = format!("{}/{}", service.name, method.name);
-            if method.streaming.is_stream() {
-                streams.push(path);
+            let answers = answers.take(&path);
+            if let Some(mode) = StreamMode::of(method.streaming) {
+                let said = (args.repeat, args.verbose);
+                let mock = Arc::new(StreamMock::new(schema, *id, mode, path, answers, said)?);
+                // It has a thread of its own.
+                let options = StreamMethodOptions { inline: true };
+                let handler = move |stream: Stream| mock.handle(stream);
+                served.add_stream(&method.name, mode, options, Arc::new(handler)).map_err(wrong)?;
                 continue;
             }
-            let answers = answers.take(&path);
             let mock = Arc::new(Mock::new(schema, *id, path, answers, args.verbose, Arc::clone(&timer))?);
             // Lines of talk may block, and then must not hold up the sockets.
             let options = MethodOptions { oneway: method.oneway, inline: args.verbose == 0 };
@@ -109,12 +113,6 @@ fn services(args: &ServeArgs, schema: &Arc<Schema>, mut answers: Answers) -> Res
         return Err(Failure::usage(format_args!(
             "answers: {path} is not served; give --service for its service"
         )));
-    }
-    if !streams.is_empty() {
-        output::warn(&format!(
-            "streams are not in this version, so these are not served: {}",
-            streams.join(", ")
-        ));
     }
     if let Some(at) = fallback(schema, &chosen) {
         services[at].set_fallback();

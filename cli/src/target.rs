@@ -1,11 +1,14 @@
 //! Whom to call and how: what `call` and `bench` have in common.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use krpc::base::{Code, Error, Message, Metainfo, MetainfoKind};
 use krpc::codec::json::{JsonOptions, request_from_json};
 use krpc::idl::Schema;
+use krpc::idl::schema::Streaming;
 use krpc::rpc::call::{CallOptions, Client, ClientOptions, Method, Reply, Transport};
+use krpc::rpc::stream::{RecvTimeout, Stream, StreamMode, StreamOptions};
 use krpc::rpc::{Address, Context};
 
 use crate::args::{TargetArgs, TransportArg};
@@ -22,6 +25,7 @@ pub struct Target {
     pub endpoints: Vec<Address>,
     method: Method,
     metainfo: Metainfo,
+    timeout: Option<Duration>,
 }
 
 impl Target {
@@ -33,16 +37,11 @@ impl Target {
         let found = idl::find(&schema, args.method.as_deref())?;
         let endpoints = addresses(&args.endpoint)?;
         let (transport, name) = transport(args.transport)?;
-        let method = schema.method(found.id);
-        if method.streaming.is_stream() {
-            return Err(Failure::unsupported(format_args!(
-                "{} is a stream ({}); streams are not in this version",
-                found.path,
-                method.streaming.name()
-            )));
-        }
-        let wire = Method::parse(&found.path).map_err(|error| Failure::usage(error.text()))?;
-        let wire = if method.oneway { wire.oneway() } else { wire };
+        let method = match schema.method(found.id).streaming.is_stream() {
+            true => Method::stream_from_schema(&schema, &found.path).map(|(method, _)| method),
+            false => Method::from_schema(&schema, &found.path),
+        };
+        let method = method.map_err(|error| Failure::usage(error.text()))?;
         let mut options = ClientOptions::new(&*found.service);
         options.caller = "krpc".to_owned();
         options.addresses = endpoints.clone();
@@ -53,7 +52,16 @@ impl Target {
         if !metainfo.is_empty() {
             check_header(name, "transmitting meta information")?;
         }
-        Ok(Target { schema, found, client, transport: name, endpoints, method: wire, metainfo })
+        Ok(Target {
+            schema,
+            found,
+            client,
+            transport: name,
+            endpoints,
+            method,
+            metainfo,
+            timeout: args.timeout,
+        })
     }
 
     /// The arguments of a request given as JSON.
@@ -68,6 +76,41 @@ impl Target {
     pub fn needs_no_request(&self) -> bool {
         let method = self.schema.method(self.found.id);
         self.schema.structure(method.arguments).fields().is_empty()
+    }
+
+    /// Which sides stream; `None` for calls.
+    pub fn mode(&self) -> Option<StreamMode> {
+        self.method.mode()
+    }
+
+    pub fn streaming(&self) -> Streaming {
+        self.schema.method(self.found.id).streaming
+    }
+
+    pub fn endpoint_names(&self) -> String {
+        self.endpoints.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ")
+    }
+
+    /// Opens a stream as part of a piece of work that may be cancelled.
+    pub fn open(&self, recv_timeout: Option<Duration>, parent: &Context) -> krpc::base::Result<Stream> {
+        let options = StreamOptions {
+            timeout: self.timeout,
+            recv_timeout: recv_timeout.map(|timeout| RecvTimeout { timeout, keep_stream: false }),
+            metainfo: Some(&self.metainfo),
+            parent: Some(parent),
+            ..StreamOptions::default()
+        };
+        self.client.open_stream(&self.method, &options)
+    }
+
+    /// What else may help somebody whose call or stream failed like this.
+    pub fn hint(&self, error: &Error) -> Option<String> {
+        match (self.mode(), error.code()) {
+            (Some(_), Code::ConnectionLost | Code::StreamProtocol | Code::BadHeader | Code::BadMessage) => {
+                Some("perhaps the peer does not serve streams over TTHeader".to_owned())
+            }
+            _ => hint(error, self.transport),
+        }
     }
 
     /// Calls as part of a piece of work that may be cancelled.

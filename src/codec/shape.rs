@@ -16,6 +16,7 @@ use crate::idl::schema::{Field, Method, MethodId, Struct, StructId, Type};
 ///
 /// A request is the value of its only argument, else an object of all arguments; a result is the return
 /// value (generic.md §3). The struct that is around them on the wire is neither seen nor written by hand.
+/// Messages of a stream are bare: their shapes are those of the argument's and the result's struct.
 #[derive(Clone)]
 pub struct Shape {
     schema: Arc<Schema>,
@@ -111,8 +112,7 @@ impl Shape {
             Of::Request(id) => {
                 let method = self.schema.method(id);
                 let first = self.schema.structure(method.arguments).declared().next();
-                let wrapped = !method.streaming.is_stream();
-                let argument = first.filter(|_| wrapped).map(|field| field.id);
+                let argument = first.map(|field| field.id);
                 let structure = |field: &Field| match field.ty {
                     Type::Struct(id) => Some(id),
                     _ => None,
@@ -199,18 +199,30 @@ impl CallShape {
         &self.schema
     }
 
-    /// Its request.
+    /// Its request, or each of them if it streams.
     pub fn request(&self) -> Shape {
-        Shape { schema: Arc::clone(&self.schema), of: Of::Request(self.id) }
+        let argument = self.schema.only_argument(self.method()).map(|argument| argument.ty);
+        let of = argument.and_then(|ty| self.streamed(ty)).unwrap_or(Of::Request(self.id));
+        Shape { schema: Arc::clone(&self.schema), of }
     }
 
-    /// Its result. Fails for a oneway method, which has none.
+    /// Its result, or each of them if it streams. Fails for a oneway method, which has none.
     pub fn result(&self) -> Result<Shape> {
         let method = self.method();
         let result = method.result.ok_or_else(|| {
             Error::invalid_argument("method", format_args!("{} is oneway: there is no reply", method.name))
         })?;
-        Ok(Shape { schema: Arc::clone(&self.schema), of: Of::Result(self.id, result) })
+        let response = method.response.map(|ty| self.schema.ty(ty));
+        let of = response.and_then(|ty| self.streamed(ty)).unwrap_or(Of::Result(self.id, result));
+        Ok(Shape { schema: Arc::clone(&self.schema), of })
+    }
+
+    /// A message of a stream, which nothing is around; the IDL has only structs there.
+    fn streamed(&self, ty: Type) -> Option<Of> {
+        match ty {
+            Type::Struct(id) if self.method().streaming.is_stream() => Some(Of::Struct(id)),
+            _ => None,
+        }
     }
 
     /// Fails for a streaming method.

@@ -11,6 +11,7 @@ mod started;
 mod stream_ends;
 mod stream_flow;
 mod streams;
+mod streams_idl;
 mod support;
 mod warm;
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use krpc::base::Message;
 use krpc::codec::json::{JsonOptions, exception_from_json, reply_from_json};
 use krpc::idl::Schema;
+use krpc::rpc::stream::StreamMode;
 use krpc::wire::thrift::ApplicationException;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -19,14 +20,26 @@ use crate::idl;
 pub struct Answers(BTreeMap<String, Vec<Answer>>);
 
 /// One answer, ready to be sent.
+#[derive(Default)]
 pub struct Answer {
+    /// Before each message of a stream.
     pub delay: Duration,
     pub backward: Vec<(String, String)>,
+    /// Of a stream: how it ends.
     pub what: What,
+    /// Messages of a stream, instead of those received.
+    pub results: Vec<Message>,
+    /// Whether they were written as a list.
+    pub listed: bool,
+    pub repeat: Option<u32>,
+    pub header: Vec<(String, String)>,
+    pub trailer: Vec<(String, String)>,
 }
 
+#[derive(Default)]
 pub enum What {
     /// As without an answers file.
+    #[default]
     Default,
     Result(Message),
     /// A result struct with an exception in it.
@@ -54,6 +67,13 @@ struct AnswerText<'a> {
     backward: BTreeMap<String, String>,
     #[serde(borrow)]
     result: Option<&'a RawValue>,
+    #[serde(borrow)]
+    results: Option<Vec<&'a RawValue>>,
+    repeat: Option<u32>,
+    #[serde(default)]
+    header: BTreeMap<String, String>,
+    #[serde(default)]
+    trailer: BTreeMap<String, String>,
     #[serde(borrow)]
     exception: Option<BTreeMap<String, &'a RawValue>>,
     biz: Option<BizText>,
@@ -121,6 +141,17 @@ impl Answers {
     }
 }
 
+fn failure(biz: Option<BizText>, error: Option<ErrorText>) -> Result<What, String> {
+    match (biz, error) {
+        (Some(biz), _) if biz.code == 0 => Err("biz: code 0 is success".to_owned()),
+        (Some(biz), _) => {
+            Ok(What::Biz { code: biz.code, message: biz.message, extra: biz.extra.into_iter().collect() })
+        }
+        (None, Some(error)) => Ok(What::Error { type_id: error.type_id, message: error.message }),
+        (None, None) => Ok(What::Default),
+    }
+}
+
 struct Reader<'a> {
     schema: &'a Schema,
     found: &'a idl::Found,
@@ -129,6 +160,10 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn answer(&self, text: &str) -> Result<Answer, String> {
         let text: AnswerText<'_> = serde_json::from_str(text).map_err(|reason| reason.to_string())?;
+        match StreamMode::of(self.schema.method(self.found.id).streaming) {
+            Some(mode) => return self.stream(text, mode),
+            None => self.expect_call(&text)?,
+        }
         let given =
             [text.result.is_some(), text.exception.is_some(), text.biz.is_some(), text.error.is_some()];
         if given.iter().filter(|given| **given).count() > 1 {
@@ -137,17 +172,61 @@ impl Reader<'_> {
         let what = match (text.result, text.exception, text.biz, text.error) {
             (Some(result), ..) => What::Result(self.result(result.get())?),
             (_, Some(exception), ..) => self.exception(&exception)?,
-            (.., Some(biz), _) if biz.code == 0 => return Err("biz: code 0 is success".to_owned()),
-            (.., Some(biz), _) => {
-                What::Biz { code: biz.code, message: biz.message, extra: biz.extra.into_iter().collect() }
-            }
-            (.., Some(error)) => What::Error { type_id: error.type_id, message: error.message },
-            _ => What::Default,
+            (_, _, biz, error) => failure(biz, error)?,
         };
         Ok(Answer {
             delay: Duration::from_millis(text.delay_ms),
             backward: text.backward.into_iter().collect(),
             what,
+            ..Answer::default()
+        })
+    }
+
+    fn expect_call(&self, text: &AnswerText<'_>) -> Result<(), String> {
+        let of_streams = [
+            ("results", text.results.is_some()),
+            ("repeat", text.repeat.is_some()),
+            ("header", !text.header.is_empty()),
+            ("trailer", !text.trailer.is_empty()),
+        ];
+        match of_streams.iter().find(|(_, given)| *given) {
+            Some((what, _)) => Err(format!("{what}: {} does not stream", self.found.path)),
+            None => Ok(()),
+        }
+    }
+
+    /// The answer of a stream: messages, and the end after them.
+    fn stream(&self, text: AnswerText<'_>, mode: StreamMode) -> Result<Answer, String> {
+        if text.exception.is_some() {
+            return Err("exception: streams end with biz or error".to_owned());
+        }
+        if !text.backward.is_empty() {
+            return Err("backward: streams send header and trailer".to_owned());
+        }
+        if text.repeat.is_some() && mode != StreamMode::Server {
+            return Err(format!("repeat: {} is not a server stream", self.found.path));
+        }
+        if let (Some(_), Some(_)) = (&text.biz, &text.error) {
+            return Err("write only one of biz and error".to_owned());
+        }
+        let listed = text.results.is_some();
+        let results = match (text.result, text.results) {
+            (Some(_), Some(_)) => return Err("write only one of result and results".to_owned()),
+            (Some(result), None) => vec![result],
+            (None, results) => results.unwrap_or_default(),
+        };
+        if mode == StreamMode::Client && results.len() > 1 {
+            return Err(format!("results: {} has one answer", self.found.path));
+        }
+        Ok(Answer {
+            delay: Duration::from_millis(text.delay_ms),
+            backward: Vec::new(),
+            what: failure(text.biz, text.error)?,
+            results: results.iter().map(|json| self.result(json.get())).collect::<Result<_, _>>()?,
+            listed,
+            repeat: text.repeat,
+            header: text.header.into_iter().collect(),
+            trailer: text.trailer.into_iter().collect(),
         })
     }
 

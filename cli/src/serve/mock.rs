@@ -162,7 +162,7 @@ impl Mock {
 }
 
 /// The first argument whose type is the result's type.
-fn echoed(schema: &Schema, method: &Method) -> Option<(i16, u8)> {
+pub fn echoed(schema: &Schema, method: &Method) -> Option<(i16, u8)> {
     let canonical = |ty| schema.type_info(ty).canonical;
     let wanted = canonical(method.response?);
     let mut arguments = schema.structure(method.arguments).declared();
@@ -171,7 +171,7 @@ fn echoed(schema: &Schema, method: &Method) -> Option<(i16, u8)> {
 }
 
 /// The example value of a result, made from the IDL; an empty struct if there is none.
-fn example(schema: &Schema, method: &Method, path: &str) -> Result<Message> {
+pub fn example(schema: &Schema, method: &Method, path: &str) -> Result<Message> {
     if method.response.is_none() {
         return Ok(Message::empty_struct());
     }

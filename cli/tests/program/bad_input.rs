@@ -72,7 +72,6 @@ fn methods() {
         ("/Say", "Method name must be in the format"),
         ("Say/", "Method name must be in the format"),
         ("a/b/c", "Method name must be in the format"),
-        ("Chat/Talk", "UNSUPPORTED: Chat/Talk is a stream (bidirectional)"),
     ];
     for (method, text) in table {
         krpc(&["call", "--idl", &idl, "-e", "127.0.0.1:1", "-m", method, "-d", "{}"]).fails(1, text);
@@ -115,7 +114,6 @@ fn what_this_version_cannot_do() {
         &["--retry", "mixed"],
         &["--max-retries", "2"],
         &["--backup-delay", "10ms"],
-        &["-streaming"],
         &["-type", "protobuf"],
     ];
     for args in table {

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use crate::support::{Folder, Ran, Serve, json, krpc};
+use crate::support::{Folder, Ran, Serve, json, krpc, krpc_with};
 use crate::types::{ALL_TYPES, interop_idl};
 
 struct Kitex {
@@ -14,9 +14,13 @@ struct Kitex {
 
 impl Kitex {
     fn start() -> Option<Kitex> {
+        Kitex::start_as("server")
+    }
+
+    fn start_as(command: &str) -> Option<Kitex> {
         let peer = peer()?;
         let mut child = Command::new(peer)
-            .args(["server", "-listen", "127.0.0.1:0"])
+            .args([command, "-listen", "127.0.0.1:0"])
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -56,6 +60,11 @@ fn peer() -> Option<PathBuf> {
         }
         _ => panic!("{}{}", String::from_utf8_lossy(&built.stdout), String::from_utf8_lossy(&built.stderr)),
     }
+}
+
+fn streams_idl() -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    root.join("tests/interop/idl/streams.thrift").to_str().unwrap().to_owned()
 }
 
 #[test]
@@ -100,6 +109,63 @@ fn calls_to_kitex() {
         "second:x",
         "the named service, not the first with the method"
     );
+}
+
+#[test]
+fn streams_to_kitex() {
+    let Some(kitex) = Kitex::start_as("stream-server") else { return };
+    let idl = streams_idl();
+    let stream = |method: &str, input: &str, more: &[&str]| {
+        let target = ["call", "--idl", &idl, "-e", &kitex.address, "-m", method];
+        krpc_with(&[&target[..], more].concat(), input.as_bytes())
+    };
+    let lines = "{\"n\":1,\"text\":\"a\"}\n{\"n\":2,\"data\":\"AAEC\"}\n";
+    assert_eq!(stream("Streams/Bidi", lines, &[]).ok().text(), lines);
+    let sum = stream("Streams/Upload", "{\"n\":1,\"data\":\"YQ==\"}{\"n\":41,\"data\":\"Yg==\"}", &[]);
+    assert_eq!(json(sum.ok().text()), json(r#"{"n":42,"data":"YWI="}"#));
+    let many: String = (0..3).map(|n| format!("{{\"n\":{n},\"data\":\"eA==\"}}\n")).collect();
+    assert_eq!(stream("Streams/Watch", r#"{"n":3,"data":"eA=="}"#, &[]).ok().text(), many);
+
+    let first = "{\"n\":1,\"text\":\"x\"}\n";
+    let biz = stream("Streams/Bidi", &format!("{first}{{\"n\":2,\"text\":\"biz\"}}"), &["--json-status"]);
+    assert_eq!((biz.code, biz.text()), (Some(4), first));
+    assert_eq!(json(&biz.stderr)["biz"]["extra"]["k"], "v");
+    stream("Streams/Bidi", r#"{"n":2,"text":"fail"}"#, &[]).fails(3, "biz error: boom");
+    stream("Streams/Bidi", r#"{"n":2,"text":"panic"}"#, &[]).fails(3, "oh no");
+    let early = stream("Streams/Bidi", &format!("{first}{{\"n\":2,\"text\":\"return\"}}"), &[]).ok();
+    assert_eq!(early.text(), first);
+
+    let meta =
+        stream("Streams/Bidi", r#"{"n":1,"text":"meta k"}"#, &["--meta", "k=t", "--meta-persistent", "k=p"]);
+    assert_eq!(json(meta.ok().text())["text"], "p,t");
+    let told = stream("Streams/Bidi", r#"{"n":1,"text":"header"}"#, &["--json-status"]).ok();
+    let status = json(&told.stderr);
+    assert_eq!((&status["header"]["set"], &status["header"]["sent"]), (&"1".into(), &"2".into()));
+    assert_eq!(status["trailer"]["end"], "3");
+
+    stream("Streams/Bidi", r#"{"n":1,"text":"silent"}"#, &["--json-status"]).ok();
+    let wrong = stream("Streams/Bidi", &format!("{first}{{\"n\":true}}"), &[]);
+    assert_eq!(wrong.code, Some(1));
+    assert!(wrong.stderr.contains("message 2 of Streams/Bidi") && wrong.stderr.contains("(line 2, "));
+    let waits = stream("Streams/Bidi", r#"{"n":1,"text":"wait"}"#, &["--timeout", "200ms"]);
+    assert_eq!((waits.code, waits.text()), (Some(2), "{\"n\":1,\"text\":\"wait\"}\n"));
+    assert!(waits.stderr.contains("TIMEOUT"), "{}", waits.stderr);
+}
+
+/// A Kitex client sends and receives at once, 1000 messages, large ones, and on many streams at a time.
+#[test]
+fn kitex_streams_to_a_served_idl() {
+    let Some(peer) = peer() else { return };
+    let server = Serve::of_file(Folder::new(), streams_idl(), &[]);
+    for pool in ["mux", "long"] {
+        let ran = Command::new(&peer)
+            .args(["stream-client", "-addr", &server.address, "-pool", pool])
+            .args(["-case", "bidi,thousand,large,parallel"])
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&ran.stdout);
+        assert!(ran.status.success() && said.contains("4 passed, 0 failed"), "{pool}: {said}");
+    }
 }
 
 /// A Kitex client sends every type to `krpc serve`, in every format, and compares what comes back deeply.

@@ -10,5 +10,6 @@ mod kitex;
 mod kitexcall;
 mod serve;
 mod signals;
+mod stream;
 mod support;
 mod types;

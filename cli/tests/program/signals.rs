@@ -17,7 +17,6 @@ fn interrupted(child: Child) {
 #[test]
 fn ctrl_c_cancels_a_call() {
     let mut server = Serve::with_answers(CHAT, r#"{"Chat/Big": {"delay_ms": 60000}}"#, &["-vv"]);
-    assert!(server.said().contains("Chat/Talk"));
     let call = server.spawn_call("Big", &["-d", "1"]);
     assert!(server.said().contains("Chat/Big"));
     interrupted(call);
@@ -73,7 +72,6 @@ fn ctrl_c_ends_a_measurement_with_its_table() {
 #[test]
 fn sigterm_lets_running_calls_end() {
     let mut server = Serve::with_answers(CHAT, r#"{"Chat/Big": {"delay_ms": 500}}"#, &["-vv"]);
-    assert!(server.said().contains("Chat/Talk"));
     let call = server.spawn_call("Big", &["-d", "5"]);
     assert!(server.said().contains("Chat/Big"));
     server.signal("TERM");
@@ -85,10 +83,27 @@ fn sigterm_lets_running_calls_end() {
 }
 
 #[test]
+fn a_stream_that_outlasts_the_grace_is_told() {
+    let mut server = Serve::start(CHAT, &["-vv", "--grace", "100ms"]);
+    let mut call = command()
+        .args(server.args("Talk", &[]))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let input = call.stdin.take();
+    assert!(server.said().ends_with(": opened\n"));
+    server.signal("TERM");
+    Ran::from(call.wait_with_output().unwrap()).fails(3, "the server has stopped");
+    assert_eq!(server.wait().code(), Some(0));
+    drop(input);
+}
+
+#[test]
 fn a_server_waits_for_its_grace_only() {
     let answers = r#"{"Chat/Big": {"delay_ms": 60000}}"#;
     let mut server = Serve::with_answers(CHAT, answers, &["-vv", "--grace", "100ms"]);
-    assert!(server.said().contains("Chat/Talk"));
     let call = server.spawn_call("Big", &["-d", "5"]);
     assert!(server.said().contains("Chat/Big"));
     server.signal("INT");

@@ -25,6 +25,8 @@ service Chat {
   oneway void Fire(1: string s)
   map<string, i64> Add(1: i64 a, 2: i64 b)
   Message Talk(1: Message m) (streaming.mode = "bidirectional")
+  Message Watch(1: Message m) (streaming.mode = "server")
+  Message Upload(1: Message m) (streaming.mode = "client")
 }
 "#;
 

@@ -221,8 +221,11 @@ impl Client {
             peer: None,
             now: started,
         };
-        let outcome =
-            self.check_blocking().and_then(|()| call.check_parent()).and_then(|()| call.run_contained());
+        let outcome = self
+            .check_blocking()
+            .and_then(|()| method.expect_unary())
+            .and_then(|()| call.check_parent())
+            .and_then(|()| call.run_contained());
         if outcome.is_err() {
             call.now = clock::now();
         }

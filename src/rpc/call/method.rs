@@ -96,6 +96,24 @@ impl Method {
         self.oneway
     }
 
+    /// Which sides stream, if the IDL says so. Other methods may be called or streamed.
+    pub fn mode(&self) -> Option<StreamMode> {
+        self.shape.as_ref().and_then(|shape| StreamMode::of(shape.method().streaming))
+    }
+
+    /// Refuses to be called, UNSUPPORTED, if the IDL says that it streams.
+    pub(super) fn expect_unary(&self) -> Result<()> {
+        self.shape.as_ref().map_or(Ok(()), CallShape::expect_unary)
+    }
+
+    /// Refuses to be opened, UNSUPPORTED, if the IDL says that it does not stream.
+    pub(super) fn expect_stream(&self) -> Result<()> {
+        match self.shape.is_some() && self.mode().is_none() {
+            true => Err(Error::new(Code::Unsupported, format!("{self} is not a streaming method"))),
+            false => Ok(()),
+        }
+    }
+
     /// What the IDL says of its messages, if it was made from one.
     pub fn shape(&self) -> Option<&CallShape> {
         self.shape.as_ref()
@@ -156,5 +174,11 @@ mod tests {
         assert_eq!((method.to_string().as_str(), mode), ("Chat/Hear", StreamMode::Server));
         let error = Method::stream_from_schema(&schema, "Say").unwrap_err();
         assert_eq!(error.text(), "Say is not a streaming method");
+        assert_eq!(method.expect_unary().unwrap_err().text(), "Hear is a streaming method (server)");
+        assert_eq!((method.mode(), method.expect_stream()), (Some(mode), Ok(())));
+        let say = Method::from_schema(&schema, "Say").unwrap();
+        assert_eq!((say.mode(), say.expect_unary()), (None, Ok(())));
+        assert_eq!(say.expect_stream().unwrap_err().text(), "Chat/Say is not a streaming method");
+        Method::parse("Say").unwrap().expect_stream().unwrap();
     }
 }

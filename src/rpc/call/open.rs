@@ -46,7 +46,8 @@ impl Client {
     }
 
     /// Opens a stream of a method and waits until a connection has it. That the server has the method shows
-    /// only with its first answer. The errors are those of a call that was not sent.
+    /// only with its first answer. The errors are those of a call that was not sent; UNSUPPORTED if the
+    /// method is one of an IDL that does not stream.
     pub fn open_stream(&self, method: &Method, options: &StreamOptions<'_>) -> Result<Stream> {
         thread::may_block()?;
         let (operation, completer) = operation::new(None);
@@ -62,7 +63,8 @@ impl Client {
         options: &StreamOptions<'_>,
         completer: Completer<Result<Stream>>,
     ) {
-        let streams = match self.check_open().and_then(|()| self.streams()) {
+        let ready = self.check_open().and_then(|()| method.expect_stream());
+        let streams = match ready.and_then(|()| self.streams()) {
             Ok(streams) => streams,
             Err(error) => return completer.complete(Err(error)),
         };
@@ -70,6 +72,7 @@ impl Client {
         let opened = Opened {
             service: Bytes::copy_from_slice(method.service().as_bytes()),
             method: method.wire_name().clone(),
+            shape: method.shape().cloned(),
             waiting: Waiting::new(completer, &context),
             context,
             runtime: Arc::clone(&streams.runtime),

@@ -66,8 +66,18 @@ impl Client {
         let started = clock::now();
         match self.shard() {
             Ok(shard) => {
-                let calls = calls.into_iter().map(|call| Started::exchange(self, call, started));
-                shard.driver().submit(calls);
+                // They end when the shard's lock is not held.
+                let mut refused = Vec::new();
+                shard.driver().submit(calls.into_iter().filter_map(
+                    |call| match call.method.expect_unary() {
+                        Ok(()) => Some(Started::exchange(self, call, started)),
+                        Err(error) => {
+                            refused.push((call.completer, error));
+                            None
+                        }
+                    },
+                ));
+                refused.into_iter().for_each(|(completer, error)| completer.complete(Reply::failed(error)));
             }
             Err(error) => {
                 calls.into_iter().for_each(|call| call.completer.complete(Reply::failed(error.clone())))

@@ -8,7 +8,7 @@ use rustc_hash::FxHashMap;
 use crate::base::{Code, Error, Result};
 use crate::codec::CallShape;
 use crate::idl::Schema;
-use crate::idl::schema::ServiceId;
+use crate::idl::schema::{Method, ServiceId};
 use crate::rpc::Runtime;
 use crate::rpc::server::crew::{Crew, WorkerOptions};
 use crate::rpc::server::request::Request;
@@ -51,6 +51,7 @@ pub(super) struct StreamEntry {
     pub(super) mode: StreamMode,
     pub(super) options: StreamMethodOptions,
     pub(super) service: Bytes,
+    pub(super) shape: Option<CallShape>,
 }
 
 /// A named service.
@@ -134,10 +135,10 @@ impl Service {
             return Err(Error::invalid_argument("name", "a method name is not empty"));
         }
         self.expect_new(name)?;
-        self.expect_mode(name, mode)?;
+        let shape = self.stream_shape(name, mode)?;
         let service = Bytes::copy_from_slice(self.name.as_bytes());
-        self.streams
-            .insert(name.as_bytes().into(), Arc::new(StreamEntry { handler, mode, options, service }));
+        let entry = StreamEntry { handler, mode, options, service, shape };
+        self.streams.insert(name.as_bytes().into(), Arc::new(entry));
         Ok(())
     }
 
@@ -149,13 +150,11 @@ impl Service {
         Ok(())
     }
 
-    fn expect_mode(&self, name: &str, mode: StreamMode) -> Result<()> {
-        let Some((schema, id)) = &self.idl else { return Ok(()) };
-        let found =
-            schema.find_method_of(*id, name).map_err(|error| Error::invalid_argument("name", error))?;
-        let in_idl = StreamMode::of(schema.method(found).streaming);
-        match in_idl == Some(mode) {
-            true => Ok(()),
+    /// What the IDL says of a method that streams so; `None` without an IDL.
+    fn stream_shape(&self, name: &str, mode: StreamMode) -> Result<Option<CallShape>> {
+        let Some(shape) = self.find_shape(name)? else { return Ok(None) };
+        match StreamMode::of(shape.method().streaming) == Some(mode) {
+            true => Ok(Some(shape)),
             false => {
                 Err(Error::invalid_argument("mode", format_args!("{name} does not stream so in the IDL")))
             }
@@ -165,25 +164,50 @@ impl Service {
     /// Adds every method of the IDL that was not added yet, except those that stream. Fails if the service
     /// was not made from an IDL.
     pub fn add_other_methods(&mut self, options: MethodOptions, handler: &Arc<dyn Handler>) -> Result<()> {
+        self.for_others(|service, method| match method.streaming.is_stream() {
+            true => Ok(()),
+            false => service.add_method(&method.name, options, Arc::clone(handler)),
+        })
+    }
+
+    /// Adds every method of the IDL that streams and was not added yet; the handler finds mode and shapes
+    /// with [`Stream::shape`](crate::rpc::stream::Stream::shape). Fails if the service was not made from an
+    /// IDL.
+    pub fn add_other_streams(
+        &mut self,
+        options: StreamMethodOptions,
+        handler: &Arc<dyn StreamHandler>,
+    ) -> Result<()> {
+        self.for_others(|service, method| match StreamMode::of(method.streaming) {
+            None => Ok(()),
+            Some(mode) => service.add_stream(&method.name, mode, options, Arc::clone(handler)),
+        })
+    }
+
+    fn for_others(&mut self, mut add: impl FnMut(&mut Service, &Method) -> Result<()>) -> Result<()> {
         let Some((schema, id)) = self.idl.clone() else {
             let text = format!("service {} was not made from an IDL", self.name);
             return Err(Error::new(Code::InvalidState, text));
         };
-        for method in schema.service(id).methods.iter().map(|id| schema.method(*id)) {
-            if !method.streaming.is_stream() && !self.methods.contains_key(method.name.as_bytes()) {
-                self.add_method(&method.name, options, Arc::clone(handler))?;
-            }
-        }
-        Ok(())
+        let methods = schema.service(id).methods.iter().map(|id| schema.method(*id));
+        methods
+            .filter(|method| !self.has(method.name.as_bytes()))
+            .collect::<Vec<_>>()
+            .into_iter()
+            .try_for_each(|method| add(self, method))
     }
 
-    fn shape_of(&self, name: &str) -> Result<Option<CallShape>> {
+    fn find_shape(&self, name: &str) -> Result<Option<CallShape>> {
         let Some((schema, id)) = &self.idl else { return Ok(None) };
         let found =
             schema.find_method_of(*id, name).map_err(|error| Error::invalid_argument("name", error))?;
-        let shape = CallShape::new(schema, found);
-        shape.expect_unary()?;
-        Ok(Some(shape))
+        Ok(Some(CallShape::new(schema, found)))
+    }
+
+    fn shape_of(&self, name: &str) -> Result<Option<CallShape>> {
+        let shape = self.find_shape(name)?;
+        shape.as_ref().map_or(Ok(()), CallShape::expect_unary)?;
+        Ok(shape)
     }
 
     /// Gives the handlers of a method threads of their own, or those of all methods that have none and are not

@@ -31,8 +31,10 @@ impl Dispatch for Dispatcher {
         let Some(permit) = self.in_flight.admit() else {
             return refuse(incoming, refusal("too many requests in flight"));
         };
+        let shape = entry.shape.clone();
+        let served = (entry.service.clone(), shape);
         let stream =
-            Stream::served(incoming, entry.service.clone(), Box::new(permit), Weak::clone(&self.runtime));
+            Stream::served(incoming, served.0, served.1, Box::new(permit), Weak::clone(&self.runtime));
         self.admit_stream(entry, stream);
     }
 }
@@ -63,7 +65,7 @@ impl Dispatcher {
 
 fn refuse(incoming: Incoming, finish: Finish) {
     let service = incoming.opening.service.clone();
-    let _ = Stream::served(incoming, service, Box::new(()), Weak::new()).finish(finish);
+    let _ = Stream::served(incoming, service, None, Box::new(()), Weak::new()).finish(finish);
 }
 
 /// Reads the request first where there is only one, then calls the handler.

@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use crate::base::lock::Mutex;
 use crate::base::{Code, Error, Message, Metainfo, Result, StreamReason, StreamSide};
+use crate::codec::{CallShape, Shape};
 use crate::io::stream::Link;
 use crate::op::operation::{self, Cause};
 use crate::proto::stream::{Cancel, End, Finish, Pairs, StreamStats, StreamTimeouts};
@@ -32,6 +33,8 @@ pub(super) struct About {
     pub(super) side: StreamSide,
     pub(super) service: Bytes,
     pub(super) method: Bytes,
+    /// What the IDL says of the messages, if the method is from one.
+    pub(super) shape: Option<CallShape>,
     /// Server: what came with the opening.
     pub(super) opening: Option<(Header, Metainfo)>,
     pub(super) context: Context,
@@ -116,6 +119,28 @@ impl Stream {
     /// The service's name: at a server of the one that took the stream, at a client as given.
     pub fn service(&self) -> &[u8] {
         &self.inner.about.service
+    }
+
+    /// What the IDL says of its messages: at a client that of the method it was opened with, at a server
+    /// that of the service that took it, if they are from an IDL.
+    pub fn shape(&self) -> Option<&CallShape> {
+        self.inner.about.shape.as_ref()
+    }
+
+    /// The shape of messages to send; `None` without an IDL. JSON goes both ways by it.
+    pub fn shape_to_send(&self) -> Option<Shape> {
+        match self.is_server() {
+            true => self.shape()?.result().ok(),
+            false => Some(self.shape()?.request()),
+        }
+    }
+
+    /// The shape of messages that are received; `None` without an IDL.
+    pub fn shape_to_recv(&self) -> Option<Shape> {
+        match self.is_server() {
+            true => Some(self.shape()?.request()),
+            false => self.shape()?.result().ok(),
+        }
     }
 
     /// The peer's address.

@@ -5,6 +5,7 @@ use std::sync::{Arc, Weak};
 use bytes::Bytes;
 
 use crate::base::{Error, Result, StreamSide};
+use crate::codec::CallShape;
 use crate::idl::schema::Streaming;
 use crate::io::stream::{Incoming, Received};
 use crate::op::queue::QueueError;
@@ -122,10 +123,11 @@ pub(in crate::rpc) fn refusal(why: &str) -> Finish {
 }
 
 impl Stream {
-    /// A server's end.
+    /// A server's end. `keep` is given back when the stream is.
     pub(in crate::rpc) fn served(
         incoming: Incoming,
         service: Bytes,
+        shape: Option<CallShape>,
         keep: Box<dyn Send + Sync>,
         threads: Weak<Runtime>,
     ) -> Stream {
@@ -135,6 +137,7 @@ impl Stream {
             side: StreamSide::Server,
             service,
             method: opening.method,
+            shape,
             opening: Some((opening.header, opening.metainfo)),
             context,
             keep,

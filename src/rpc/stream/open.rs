@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use crate::base::{Encoding, Error, Metainfo, Result, StreamSide};
+use crate::codec::CallShape;
 use crate::io::stream::{Link, Opener, Opening};
 use crate::op::operation::{Cause, Completer};
 use crate::proto::stream::{RecvTimeout, StreamTimeouts};
@@ -87,6 +88,7 @@ impl StreamOptions<'_> {
 pub(in crate::rpc) struct Opened {
     pub(in crate::rpc) service: Bytes,
     pub(in crate::rpc) method: Bytes,
+    pub(in crate::rpc) shape: Option<CallShape>,
     pub(in crate::rpc) context: Context,
     pub(in crate::rpc) runtime: Arc<Runtime>,
     pub(in crate::rpc) waiting: Waiting,
@@ -111,13 +113,14 @@ impl Opener for Opened {
     }
 
     fn opened(self: Box<Self>, result: Result<Arc<Link>>, peer: Option<Arc<str>>) {
-        let Opened { service, method, context, runtime, waiting } = *self;
+        let Opened { service, method, shape, context, runtime, waiting } = *self;
         let result = match result {
             Ok(link) => {
                 let about = About {
                     side: StreamSide::Client,
                     service,
                     method,
+                    shape,
                     opening: None,
                     context,
                     keep: Box::new(()),
