@@ -177,7 +177,8 @@ fn a_reader_that_has_gone_ends_the_stream() {
     drop(live.output);
     assert!(live.child.wait().unwrap().success());
     let said = server.said();
-    assert!(said.contains("nobody reads the replies"), "{said}");
+    // What the server still sends may meet a closed socket, whose reset overtakes the reason.
+    assert!(said.contains("nobody reads the replies") || said.contains("CONNECTION_LOST"), "{said}");
 }
 
 #[test]

@@ -470,6 +470,19 @@ impl State {
         self.ask(Out::Message(message));
     }
 
+    fn sent(&mut self, weight_of_sent: usize, backlog: &mut VecDeque<Out>) -> Option<Done> {
+        self.unsent = self.unsent.saturating_sub(weight_of_sent);
+        if self.unsent > SEND_MARK / 2 {
+            return None;
+        }
+        let PendingSend { message, done, .. } = self.pending_send.take()?;
+        self.unsent += weight(&message);
+        // What was accepted before it, and the task has not looked at yet, stays before it.
+        backlog.append(&mut self.asks.outgoing);
+        backlog.push_back(Out::Message(message));
+        Some(done)
+    }
+
     /// Takes what is there; if that makes room that the task waits for, it must look.
     fn take(&mut self, most: usize) -> Received {
         let messages: VecDeque<_> = match self.inbox.len() {
@@ -522,16 +535,9 @@ impl Link {
     }
 
     /// The connection has taken messages of this weight. A send that waits for room may follow: its
-    /// message is for the backlog, its end is to be told.
-    pub(super) fn sent(&self, weight_of_sent: usize) -> Option<(Message, Done)> {
-        let mut state = self.state.lock();
-        state.unsent = state.unsent.saturating_sub(weight_of_sent);
-        if state.unsent > SEND_MARK / 2 {
-            return None;
-        }
-        let PendingSend { message, done, .. } = state.pending_send.take()?;
-        state.unsent += weight(&message);
-        Some((message, done))
+    /// message goes to the backlog, its end is to be told.
+    pub(super) fn sent(&self, weight_of_sent: usize, backlog: &mut VecDeque<Out>) -> Option<Done> {
+        self.state.lock().sent(weight_of_sent, backlog)
     }
 
     /// Weight of messages that the task may fetch now.
@@ -621,4 +627,33 @@ impl Link {
 /// Whether a failed receive may be tried again.
 pub(super) fn can_retry(error: &Error) -> bool {
     error.stream_reason().is_some_and(|reason: &StreamReason| reason.can_retry)
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::base::Encoding;
+
+    #[test]
+    fn a_send_that_waited_follows_what_was_accepted_before_it() {
+        let message = |text: &'static str| Message::new(Encoding::THRIFT_BINARY, text.into());
+        let mut state = State::default();
+        state.push(message("accepted"));
+        state.unsent += SEND_MARK;
+        let (message, done) = (message("waited"), Box::new(|_| ()));
+        state.pending_send = Some(PendingSend { id: 1, message, done });
+        let mut backlog = VecDeque::new();
+        assert!(state.sent(1, &mut backlog).is_none());
+        assert!(state.sent(SEND_MARK, &mut backlog).is_some());
+        let texts: Vec<_> = backlog
+            .iter()
+            .map(|out| match out {
+                Out::Message(message) => message.bytes(),
+                _ => Bytes::new(),
+            })
+            .collect();
+        assert_eq!(texts, ["accepted", "waited"]);
+    }
 }

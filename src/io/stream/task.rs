@@ -286,9 +286,8 @@ impl<R: Side> Task<R> {
     /// Gives the host its room back; a send that waited for it goes on.
     fn make_room(&mut self, key: StreamKey, taken: usize, backlog: &mut VecDeque<Out>) -> usize {
         if taken > 0
-            && let Some((message, done)) = self.link(key).and_then(|link| link.sent(taken))
+            && let Some(done) = self.link(key).and_then(|link| link.sent(taken, backlog))
         {
-            backlog.push_back(Out::Message(message));
             done(Ok(()));
         }
         0
