@@ -1281,6 +1281,34 @@ typedef struct krpc_stream_stats {
 } krpc_stream_stats;
 
 /**
+ * Budgets of streams. A message weighs 64 bytes besides its own. 0 is the default everywhere. Sized struct: start
+ * from `KRPC_STREAM_LIMITS_INIT`.
+ */
+typedef struct krpc_stream_limits {
+    /** `sizeof(krpc_stream_limits)` as the caller was compiled. */
+    size_t struct_size;
+    /** Streams of one connection. Default 16,384. */
+    size_t streams;
+    /** Received bytes of a stream that wait to be taken. Default 4 MiB. */
+    size_t recv_bytes;
+    /** Received messages of a stream that wait to be taken. Default 4,096. */
+    size_t recv_messages;
+    /** Received bytes of a connection that wait to be taken. Default 64 MiB. */
+    size_t connection_recv_bytes;
+    /** Bytes of a stream that wait to be sent. Default 1 MiB. */
+    size_t send_bytes;
+    /** Messages of a stream that wait to be sent. Default 4,096. */
+    size_t send_messages;
+    /** Bytes of a connection that wait to be sent. Default 16 MiB. */
+    size_t connection_send_bytes;
+    /**
+     * How long a stream whose messages nobody takes may keep the other streams of its connection waiting before
+     * it is reset, in milliseconds; `KRPC_FOREVER`: as long as it likes. Default 5000.
+     */
+    int64_t slow_reader_timeout_ms;
+} krpc_stream_limits;
+
+/**
  * Serves a stream. It owns `stream`: finish it once and free it, now or later, on this thread or another. Several
  * calls may run at once, with the same `user_data`.
  *
@@ -1458,7 +1486,7 @@ krpc_status krpc_client_options_set_idle_timeout_ms(krpc_client_options *options
                                                     krpc_error **error);
 
 /**
- * Sets how many idle connections are kept per address. Default 256; 0: every call makes its own.
+ * Sets how many idle connections of calls are kept per address. Default 256; 0: every call makes its own.
  *
  * Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
  */
@@ -1519,8 +1547,8 @@ krpc_status krpc_client_options_set_multiplexed(krpc_client_options *options,
                                                 krpc_error **error);
 
 /**
- * Sets the largest reply in bytes, 1 to 0x3FFFFFFF. Default 64 MiB. Larger ones end their call as
- * FRAME_TOO_LARGE before memory is reserved.
+ * Sets the largest reply or message of a stream in bytes, 1 to 0x3FFFFFFF. Default 64 MiB. Larger ones end their
+ * call as FRAME_TOO_LARGE, or their stream, before memory is reserved.
  *
  * Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
  */
@@ -3347,7 +3375,7 @@ krpc_status krpc_server_options_set_max_connections(krpc_server_options *options
                                                     krpc_error **error);
 
 /**
- * Sets the largest request in bytes, 1 to 0x3FFFFFFF. Default 64 MiB. Larger ones end their connection
+ * Sets the largest request or message of a stream in bytes, 1 to 0x3FFFFFFF. Default 64 MiB. Larger ones end their connection
  * before memory is reserved.
  *
  * Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
@@ -3884,6 +3912,42 @@ krpc_status krpc_stream_send_header(const krpc_stream *stream,
 krpc_status krpc_stream_set_trailer(const krpc_stream *stream,
                                     const krpc_metainfo *pairs,
                                     krpc_error **error);
+
+/* ---- krpc_stream_limits: budgets of streams and of the connections that they share, for both builders  */
+
+/**
+ * Sets the budgets of a client's streams. Some hundred KiB per stream and direction come on top, which the library
+ * uses to work ahead.
+ *
+ * `limits`: copied; NULL for the defaults.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_status krpc_client_options_set_stream_limits(krpc_client_options *options,
+                                                  const krpc_stream_limits *limits,
+                                                  krpc_error **error);
+
+/**
+ * Sets the budgets of a server's streams, as `krpc_client_options_set_stream_limits`.
+ *
+ * `limits`: copied; NULL for the defaults.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_status krpc_server_options_set_stream_limits(krpc_server_options *options,
+                                                  const krpc_stream_limits *limits,
+                                                  krpc_error **error);
+
+/**
+ * Sets how many connections to each address the client's streams share; more are made while these are saturated.
+ *
+ * `connections`: 0 to 256. Default 1; 0 gives each stream a connection of its own while it lasts.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_status krpc_client_options_set_stream_connections(krpc_client_options *options,
+                                                       size_t connections,
+                                                       krpc_error **error);
 
 /* ---- Receiving on a krpc_stream: one by one, many at once, or by credit into a queue ----- */
 
@@ -4500,5 +4564,8 @@ static inline krpc_bytes krpc_view(const void *ptr, size_t len)
 
 /** Initialiser of a `krpc_stream_stats`: its size, and the default in every field. */
 #define KRPC_STREAM_STATS_INIT {sizeof(krpc_stream_stats), 0, 0, 0, 0}
+
+/** Initialiser of a `krpc_stream_limits`: its size, and the default in every field. */
+#define KRPC_STREAM_LIMITS_INIT {sizeof(krpc_stream_limits), 0, 0, 0, 0, 0, 0, 0, 0}
 
 #endif  /* KRPC_H */

@@ -40,6 +40,7 @@ pub mod status;
 pub mod stream;
 pub mod stream_finish;
 pub mod stream_header;
+pub mod stream_limits;
 pub mod stream_options;
 pub mod stream_recv;
 pub mod stream_send;

@@ -147,6 +147,7 @@ pub unsafe extern "C" fn krpc_client_options_set_connect_timeout_ms(
 ) -> krpc_status {
     change(options, error, |options| {
         options.pool.connect_timeout = duration(timeout_ms, "timeout_ms")?;
+        options.streams.connect_timeout = options.pool.connect_timeout;
         Ok(())
     })
 }
@@ -163,11 +164,12 @@ pub unsafe extern "C" fn krpc_client_options_set_idle_timeout_ms(
 ) -> krpc_status {
     change(options, error, |options| {
         options.pool.idle_timeout = duration(timeout_ms, "timeout_ms")?;
+        options.streams.connection.idle = Some(options.pool.idle_timeout);
         Ok(())
     })
 }
 
-/// Sets how many idle connections are kept per address. Default 256; 0: every call makes its own.
+/// Sets how many idle connections of calls are kept per address. Default 256; 0: every call makes its own.
 ///
 /// Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
 #[unsafe(no_mangle)]
@@ -270,8 +272,8 @@ pub unsafe extern "C" fn krpc_client_options_set_multiplexed(
     })
 }
 
-/// Sets the largest reply in bytes, 1 to 0x3FFFFFFF. Default 64 MiB. Larger ones end their call as
-/// FRAME_TOO_LARGE before memory is reserved.
+/// Sets the largest reply or message of a stream in bytes, 1 to 0x3FFFFFFF. Default 64 MiB. Larger ones end their
+/// call as FRAME_TOO_LARGE, or their stream, before memory is reserved.
 ///
 /// Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
 #[unsafe(no_mangle)]
@@ -282,6 +284,7 @@ pub unsafe extern "C" fn krpc_client_options_set_max_frame_bytes(
 ) -> krpc_status {
     change(options, error, |options| {
         options.pool.limits.frame_bytes = frame_bytes(bytes)?;
+        options.streams.connection.limits.frame_bytes = options.pool.limits.frame_bytes;
         Ok(())
     })
 }
@@ -386,7 +389,7 @@ pub unsafe extern "C" fn krpc_client_options_free(options: *mut krpc_client_opti
     guard_or((), || unsafe { handle::free(options) });
 }
 
-fn change(
+pub(super) fn change(
     options: *mut krpc_client_options,
     error: *mut *mut krpc_error,
     apply: impl FnOnce(&mut ClientOptions) -> Result<()>,

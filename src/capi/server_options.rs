@@ -243,7 +243,7 @@ pub unsafe extern "C" fn krpc_server_options_set_max_connections(
     })
 }
 
-/// Sets the largest request in bytes, 1 to 0x3FFFFFFF. Default 64 MiB. Larger ones end their connection
+/// Sets the largest request or message of a stream in bytes, 1 to 0x3FFFFFFF. Default 64 MiB. Larger ones end their connection
 /// before memory is reserved.
 ///
 /// Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
@@ -255,6 +255,7 @@ pub unsafe extern "C" fn krpc_server_options_set_max_frame_bytes(
 ) -> krpc_status {
     change(options, error, |options| {
         options.limits.frame_bytes = frame_bytes(bytes)?;
+        options.streams.limits.frame_bytes = options.limits.frame_bytes;
         Ok(())
     })
 }
@@ -362,7 +363,11 @@ pub unsafe extern "C" fn krpc_server_options_set_idle_timeout_ms(
     timeout_ms: i64,
     error: *mut *mut krpc_error,
 ) -> krpc_status {
-    set_time(options, timeout_ms, error, |options| &mut options.timeouts.idle)
+    change(options, error, |options| {
+        options.timeouts.idle = duration(timeout_ms, "timeout_ms")?;
+        options.streams.idle = Some(options.timeouts.idle);
+        Ok(())
+    })
 }
 
 /// Frees a builder that was not consumed. NULL is fine.
@@ -374,7 +379,7 @@ pub unsafe extern "C" fn krpc_server_options_free(options: *mut krpc_server_opti
     guard_or((), || unsafe { handle::free(options) });
 }
 
-fn change(
+pub(super) fn change(
     options: *mut krpc_server_options,
     error: *mut *mut krpc_error,
     apply: impl FnOnce(&mut ServerOptions) -> Result<()>,

@@ -463,6 +463,70 @@ static void a_slow_reader_holds_its_sender(stage *all)
     krpc_stream_free(served);
 }
 
+/* ---- limits ------------------------------------------------------------------------------------------------------------- */
+
+static void small_budgets_are_enough(void)
+{
+    krpc_stream_limits limits = KRPC_STREAM_LIMITS_INIT;
+    limits.recv_bytes = limits.send_bytes = limits.recv_messages = limits.send_messages = 1;
+    krpc_service *service = krpc_service_new(KRPC_STR("Test"), NULL);
+    add_stream(service, "Echo", KRPC_STREAMING_BIDIRECTIONAL, 0, echo_stream, NULL);
+    krpc_server_options *server_options = options_with("127.0.0.1:0", service);
+    CHECK(krpc_server_options_set_stream_limits(server_options, &limits, NULL) == KRPC_OK);
+    stage all;
+    memset(&all, 0, sizeof all);
+    all.server = serve(server_options);
+    krpc_client_options *options = options_to(krpc_server_address(all.server, 0));
+    CHECK(krpc_client_options_set_stream_limits(options, &limits, NULL) == KRPC_OK);
+    CHECK(krpc_client_options_set_stream_connections(options, 0, NULL) == KRPC_OK);
+    REFUSED("connections", krpc_client_options_set_stream_connections(options, 257, &error));
+    limits.slow_reader_timeout_ms = -1;
+    REFUSED("limits.slow_reader_timeout_ms", krpc_client_options_set_stream_limits(options, &limits, &error));
+    REFUSED("options", krpc_server_options_set_stream_limits(NULL, NULL, &error));
+    all.client = krpc_client_build(options, NULL);
+    all.echo = krpc_client_method(all.client, KRPC_STR("Test/Echo"), 0, NULL);
+    a_thousand_messages_keep_their_order(&all);
+    stage_close(&all);
+}
+
+/* Where a stream that nobody reads keeps another waiting, it is reset. */
+static void a_slow_reader_is_reset(void)
+{
+    rack kept = RACK_INIT;
+    krpc_stream_limits limits = KRPC_STREAM_LIMITS_INIT;
+    limits.recv_bytes = 64 << 10;
+    limits.slow_reader_timeout_ms = 50;
+    krpc_service *service = krpc_service_new(KRPC_STR("Test"), NULL);
+    add_stream(service, "Keep", KRPC_STREAMING_BIDIRECTIONAL, KRPC_METHOD_FLAG_INLINE, rack_put, &kept);
+    krpc_server_options *server_options = options_with("127.0.0.1:0", service);
+    CHECK(krpc_server_options_set_stream_limits(server_options, &limits, NULL) == KRPC_OK);
+    krpc_server *server = serve(server_options);
+    krpc_client *client = client_of(server);
+    krpc_method *method = krpc_client_method(client, KRPC_STR("Test/Keep"), 0, NULL);
+    krpc_stream *slow = NULL, *other = NULL;
+    CHECK(krpc_client_open_stream(client, method, NULL, &slow, NULL) == KRPC_OK);
+    krpc_stream *served = rack_take(&kept);
+    CHECK(krpc_client_open_stream(client, method, NULL, &other, NULL) == KRPC_OK);
+    krpc_stream *served_other = rack_take(&kept);
+    static char block[64 << 10];
+    memset(block, 'x', sizeof block);
+    krpc_str text = {block, sizeof block};
+    krpc_message *message = text_message(1, text);
+    while (krpc_stream_send(slow, message, NULL) == KRPC_OK)
+        CHECK(!krpc_stream_is_over(other));
+    krpc_message_free(message);
+    CHECK(krpc_stream_status(served) == KRPC_STATUS_SLOW_READER);
+    CHECK(send_text(other, "still here") == KRPC_OK);
+    RECV_TEXT(served_other, "still here");
+    krpc_stream_free(slow);
+    krpc_stream_free(other);
+    krpc_stream_free(served);
+    krpc_stream_free(served_other);
+    krpc_method_free(method);
+    krpc_client_free(client);
+    krpc_server_free(server);
+}
+
 /* ---- mistakes ------------------------------------------------------------------------------------------------------------ */
 
 static void mistakes_of_a_client(stage *all)
@@ -690,6 +754,8 @@ int main(void)
     mistakes_of_a_client(&all);
     mistakes_of_a_server(&all);
     stage_close(&all);
+    small_budgets_are_enough();
+    a_slow_reader_is_reset();
     an_inline_handler_must_not_block();
     handles_are_freed_in_any_order();
     a_stop_tells_handlers();

@@ -184,11 +184,16 @@ impl<R: Side> Task<R> {
             let now = clock::now();
             self.read_mail(cx, now);
             let received = self.conn.receive(&mut self.input, now);
+            let held_back = !self.conn.wants_bytes();
             self.tell_ready(now);
             self.write(cx, now)?;
             received.map_err(Stop::With)?;
             if self.conn.is_finished(now) || self.cut_at.is_some_and(|at| at <= now) {
                 return Err(Stop::Done);
+            }
+            // A host has made room meanwhile: frames may be left in what was read before.
+            if held_back && self.conn.wants_bytes() && !self.input.is_empty() {
+                continue;
             }
             if self.conn.wants_bytes() && self.read(cx)? {
                 reads += 1;
