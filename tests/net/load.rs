@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use krpc::base::Code;
 use krpc::rpc::call::{CallOptions, Client, Transport};
-use krpc::rpc::server::ServerOptions;
+use krpc::rpc::server::{Server, ServerOptions};
 use krpc::rpc::{Runtime, RuntimeOptions};
 
 use crate::support::*;
@@ -113,14 +113,22 @@ fn press_on(client: &Arc<Client>, answered: &AtomicUsize, over: &AtomicBool) {
     }
 }
 
+/// A server whose idle connections end late in a stop: on a busy machine a caller may have taken one and not
+/// come to send its request for longer than the default allows.
+fn patient_server(address: &str) -> Server {
+    let mut options = ServerOptions::default();
+    options.timeouts.drain = Duration::from_secs(1);
+    start_with(options, address, vec![echo_service(true)])
+}
+
 /// Two servers, of which one or the other is always being replaced: stopped gracefully, and started again on
 /// its port. The next one goes when every caller has been answered since: who was refused by the one must
-/// find the other.
+/// find the other. `KRPC_RESTARTS` says how many are replaced.
 #[test]
 fn a_rolling_restart_loses_no_call() {
-    const RESTARTS: usize = 20;
+    let restarts = std::env::var("KRPC_RESTARTS").map_or(4, |count| count.parse().unwrap());
     for multiplexed in [0, 2] {
-        let mut servers = ["127.0.0.1:0", "127.0.0.1:0"].map(|address| echo_server(address, true));
+        let mut servers = ["127.0.0.1:0", "127.0.0.1:0"].map(patient_server);
         let mut options = client_options(&servers[0], Transport::TtheaderFramed);
         options.addresses = servers.iter().map(|server| server.addresses()[0].clone()).collect();
         options.pool.multiplexed = multiplexed;
@@ -130,11 +138,11 @@ fn a_rolling_restart_loses_no_call() {
         std::thread::scope(|scope| {
             let callers: Vec<_> =
                 answered.iter().map(|answered| scope.spawn(|| press_on(&client, answered, &over))).collect();
-            for restart in 0..RESTARTS {
+            for restart in 0..restarts {
                 let server = &mut servers[restart % 2];
                 let address = server.addresses()[0].to_string();
                 assert_eq!(server.stop(Duration::from_secs(30)).unwrap().cut_off, 0);
-                *server = echo_server(&address, true);
+                *server = patient_server(&address);
                 let before: Vec<_> = answered.iter().map(|count| count.load(Ordering::Relaxed)).collect();
                 for ((count, before), caller) in answered.iter().zip(before).zip(&callers) {
                     while count.load(Ordering::Relaxed) == before && !caller.is_finished() {

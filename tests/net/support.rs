@@ -25,13 +25,17 @@ pub fn echo() -> Method {
 
 /// Answers with the arguments as they came.
 pub fn echo_server(address: &str, inline: bool) -> Server {
+    start(address, vec![echo_service(inline)])
+}
+
+pub fn echo_service(inline: bool) -> Service {
     let mut service = Service::new("Echo").unwrap();
     let handler = |mut request: Request| {
         let message = request.message().clone();
         request.reply(message).unwrap();
     };
     service.add_method("Echo", MethodOptions { inline, oneway: false }, Arc::new(handler)).unwrap();
-    start(address, vec![service])
+    service
 }
 
 pub fn failing_service() -> Service {
