@@ -17,6 +17,11 @@ BY_HAND = {
     "krpc_client_start", "krpc_log_set", "krpc_idl_parse_file", "krpc_idl_parse_memory",
 }  # fmt: skip
 
+# Not called yet: they need a peer that streams, and waits with an end.
+def is_left_out(name: str) -> bool:
+    return "stream" in name
+
+
 # They end something that others may be using; rarely aimed at what threads share.
 CLOSERS = {
     "krpc_client_close", "krpc_queue_shutdown", "krpc_runtime_shutdown", "krpc_server_stop", "krpc_context_cancel",
@@ -24,7 +29,7 @@ CLOSERS = {
 
 SIZED = {
     "krpc_facts", "krpc_client_stats", "krpc_queue_stats", "krpc_stopped", "krpc_method_info", "krpc_field_info",
-    "krpc_json_options",
+    "krpc_json_options", "krpc_peer_credentials",
 }  # fmt: skip
 SCALARS = {
     "bool": "some_bool", "int8_t": "(int8_t)some_number", "int16_t": "(int16_t)some_number",
@@ -142,11 +147,12 @@ def main() -> None:
     for kind in frees:
         print(f"    case T_{kind}: {kind}_free(({kind} *)handle); break;")
     print("    }\n}\n#else")
-    for name in sorted(words):
+    called = [name for name in sorted(words) if not is_left_out(name)]
+    for name in called:
         if name not in BY_HAND:
             print(thunk(name, *known[name], words[name], handles))
     print("static const struct { const char *name; void (*call)(gen *); } TABLE[] = {")
-    for name in sorted(words):
+    for name in called:
         print(f'    {{"{name}", call_{name}}},')
     print("};\n#endif")
 
