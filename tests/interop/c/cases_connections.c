@@ -257,7 +257,7 @@ bool case_volume(struct scope *s, struct run *run)
     krpc_client_stats stats = KRPC_CLIENT_STATS_INIT;
     krpc_client_read_stats(client, &stats);
     return want_number(s, "lost", lost, tires ? 1 : 0) && want_number(s, "answered", answered, CALLS - lost) &&
-           want_number(s, "connections", (int64_t)stats.dialled, tires ? 2 : 1);
+           want_number(s, "connections", (int64_t)stats.dialled, tires || run->target.multiplexed == 2 ? 2 : 1);
 }
 
 /* ---- close -------------------------------------------------------------------------------- */
