@@ -43,6 +43,13 @@ static inline uint64_t bench_now_ns(void)
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
+static inline void bench_pause(double seconds)
+{
+    struct timespec time = {.tv_sec = (time_t)seconds};
+    time.tv_nsec = (long)((seconds - (double)time.tv_sec) * 1e9);
+    nanosleep(&time, NULL);
+}
+
 /* ---- Thrift and sockets --------------------------------------------------------------------- */
 
 static inline uint8_t *bench_put_u16(uint8_t *at, size_t value)

@@ -53,13 +53,6 @@ static void *call(void *data)
     return NULL;
 }
 
-static void pause_for(double seconds)
-{
-    struct timespec time = {.tv_sec = (time_t)seconds};
-    time.tv_nsec = (long)((seconds - (double)time.tv_sec) * 1e9);
-    nanosleep(&time, NULL);
-}
-
 int main(int argc, char **argv)
 {
     bench_client_args args = bench_client_arguments(argc, argv);
@@ -71,11 +64,11 @@ int main(int argc, char **argv)
         errno = pthread_create(&callers[i].thread, NULL, call, &callers[i]);
         bench_check(errno == 0, "pthread_create");
     }
-    pause_for(args.warmup);
+    bench_pause(args.warmup);
     bench_use used = bench_use_now();
     uint64_t begin = bench_now_ns();
     atomic_store(&phase, MEASURE);
-    pause_for(args.seconds);
+    bench_pause(args.seconds);
     atomic_store(&phase, STOP);
     bench_use end = bench_use_now();
     double seconds = (double)(bench_now_ns() - begin) / 1e9;

@@ -37,13 +37,6 @@ static void *call(void *data)
     return NULL;
 }
 
-static void pause_for(double seconds)
-{
-    struct timespec time = {.tv_sec = (time_t)seconds};
-    time.tv_nsec = (long)((seconds - (double)time.tv_sec) * 1e9);
-    nanosleep(&time, NULL);
-}
-
 int main(int argc, char **argv)
 {
     bench_client_args args = bench_client_arguments(argc, argv);
@@ -61,11 +54,11 @@ int main(int argc, char **argv)
         bench_check(errno == 0, "pthread_create");
     }
     if (!counted) {
-        pause_for(args.warmup);
+        bench_pause(args.warmup);
         used = bench_use_now();
         begin = bench_now_ns();
         atomic_store(&phase, MEASURE);
-        pause_for(args.seconds);
+        bench_pause(args.seconds);
         atomic_store(&phase, STOP);
     }
     bench_use end = bench_use_now();

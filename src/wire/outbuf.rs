@@ -75,6 +75,18 @@ impl OutBuf {
         }
     }
 
+    /// Takes everything out, as a socket that never blocks would.
+    #[cfg(test)]
+    pub(crate) fn move_to(&mut self, into: &mut BytesMut) {
+        while !self.is_empty() {
+            let mut slices = [IoSlice::new(&[]); 8];
+            let count = self.io_slices(&mut slices);
+            let before = into.len();
+            slices[..count].iter().for_each(|slice| into.extend_from_slice(slice));
+            self.advance(into.len() - before);
+        }
+    }
+
     /// Points `slices` at the bytes to write next, in order; returns how many were filled.
     pub fn io_slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         let tail = Some(&self.tail[..]).filter(|tail| !tail.is_empty());

@@ -49,7 +49,7 @@ impl Pair {
         let method = Bytes::from_static(request.method.as_bytes());
         let mut out = OutBuf::new();
         self.client.send(&mut out, &request, &method).unwrap();
-        drain(&mut out, &mut self.to_server);
+        out.move_to(&mut self.to_server);
     }
 
     fn take_request(&mut self) -> Inbound {
@@ -59,7 +59,7 @@ impl Pair {
     fn reply(&mut self, reply: impl Into<Reply>) {
         let mut out = OutBuf::new();
         self.server.reply(&mut out, 0, &reply.into(), self.now).unwrap();
-        drain(&mut out, &mut self.to_client);
+        out.move_to(&mut self.to_client);
         self.server.written(0, self.now);
     }
 
@@ -94,16 +94,6 @@ fn request(layout: Layout) -> Request<'static> {
 
 fn message(bytes: &'static [u8]) -> Message {
     Message::new(Encoding::THRIFT_BINARY, Bytes::from_static(bytes))
-}
-
-fn drain(out: &mut OutBuf, into: &mut BytesMut) {
-    while !out.is_empty() {
-        let mut slices = [std::io::IoSlice::new(&[]); 4];
-        let count = out.io_slices(&mut slices);
-        let written: usize = slices[..count].iter().map(|slice| slice.len()).sum();
-        slices[..count].iter().for_each(|slice| into.extend_from_slice(slice));
-        out.advance(written);
-    }
 }
 
 fn exception(type_id: i32, close: bool) -> Answer {

@@ -88,15 +88,9 @@ impl Tap {
 }
 
 fn drain(out: &mut OutBuf) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    while !out.is_empty() {
-        let mut slices = [IoSlice::new(&[]); 8];
-        let count = out.io_slices(&mut slices);
-        let before = bytes.len();
-        slices[..count].iter().for_each(|slice| bytes.extend_from_slice(slice));
-        out.advance(bytes.len() - before);
-    }
-    bytes
+    let mut bytes = BytesMut::new();
+    out.move_to(&mut bytes);
+    bytes.into()
 }
 
 impl Pair {
