@@ -15,6 +15,7 @@ pub mod timer;
 pub mod workers;
 
 mod conn;
+mod inbox;
 mod inherited;
 mod sys;
 mod transport;

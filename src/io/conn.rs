@@ -4,21 +4,21 @@
 //! answered, decodes what has arrived, and lets everything leave in one vectored write.
 
 use std::fmt;
-use std::io::{self, IoSlice};
+use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, MutexGuard};
-use std::task::{Context, Poll, Waker};
+use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use bytes::BytesMut;
 
-use crate::base::fault::hold::{self, Side};
+use crate::base::fault::hold::Side;
 use crate::base::fault::{self, Point};
-use crate::base::lock::Mutex;
 use crate::base::log::{Level, Log};
 use crate::base::panic;
 use crate::base::{Code, Error, Limits, Result};
 use crate::io::clock;
+use crate::io::inbox::Inbox;
 use crate::io::keepalive::Keepalive;
 use crate::io::stream::{self, ServerSide};
 use crate::io::timer::LazyTimer;
@@ -95,25 +95,24 @@ impl Responder {
 
     /// Whether the caller has been seen to leave.
     pub fn is_gone(&self) -> bool {
-        self.mailbox.state.lock().gone
+        self.mailbox.inbox.with(|mail| mail.gone)
     }
 
     /// Whether the server is being stopped.
     pub fn is_stopping(&self) -> bool {
-        self.mailbox.state.lock().order >= Order::Drain
+        self.mailbox.inbox.with(|mail| mail.order >= Order::Drain)
     }
 
     /// What to do when the caller is seen to leave before it is answered; at once if it has left. There is
     /// one such hook: a later one replaces it.
     pub fn on_gone(&self, hook: GoneHook) {
-        let mut mail = self.mailbox.state.lock();
-        if mail.gone {
-            drop(mail);
-            return hook();
+        let left = self.mailbox.inbox.with(|mail| match mail.gone {
+            true => Err(hook),
+            false => Ok(mail.hook(self.ticket).replace(hook)),
+        });
+        if let Err(hook) = left {
+            hook();
         }
-        let earlier = mail.hook(self.ticket).replace(hook);
-        drop(mail);
-        drop(earlier);
     }
 }
 
@@ -133,7 +132,7 @@ pub type GoneHook = Box<dyn FnOnce() + Send>;
 pub struct Mailbox {
     peer: Arc<str>,
     credentials: Option<Credentials>,
-    state: Mutex<Mail>,
+    inbox: Inbox<Mail>,
 }
 
 #[derive(Default)]
@@ -146,9 +145,6 @@ struct Mail {
     on_gone: Vec<Option<GoneHook>>,
     /// The connection carries streams: orders go there.
     relay: Option<Arc<stream::Mailbox>>,
-    waker: Option<Waker>,
-    /// The task is running and will look again before it sleeps: no wake-up is needed.
-    awake: bool,
 }
 
 impl Mail {
@@ -182,52 +178,42 @@ impl fmt::Debug for Mailbox {
 impl Mailbox {
     /// An empty mailbox of a connection from `peer`.
     pub fn new(peer: Arc<str>, credentials: Option<Credentials>) -> Mailbox {
-        Mailbox { peer, credentials, state: Mutex::default() }
+        Mailbox { peer, credentials, inbox: Inbox::new(Mail::default()) }
     }
 
     fn post(&self, ticket: Ticket, reply: Reply) -> Result<()> {
-        let mut mail = self.state.lock();
-        if mail.gone {
-            return Err(Error::new(Code::Gone, "the caller is no longer there; the answer was dropped")
-                .with_peer(&self.peer));
-        }
-        mail.replies.push((ticket, reply));
-        let hook = mail.on_gone.get_mut(ticket as usize).and_then(Option::take);
-        wake(mail);
-        drop(hook);
-        Ok(())
+        let hook = self.inbox.tell(|mail| match mail.gone {
+            true => Err(reply),
+            false => {
+                mail.replies.push((ticket, reply));
+                Ok(mail.on_gone.get_mut(ticket as usize).and_then(Option::take))
+            }
+        });
+        // Without the lock: what is dropped may be the host's.
+        hook.map(drop).map_err(|_reply| {
+            Error::new(Code::Gone, "the caller is no longer there; the answer was dropped")
+                .with_peer(&self.peer)
+        })
     }
 
     /// Changes what the server wants of the connection.
     pub fn order(&self, order: Order) {
-        let mut mail = self.state.lock();
-        mail.order = mail.order.max(order);
-        if let Some(streams) = mail.relay.clone() {
-            let order = mail.order;
-            drop(mail);
-            return streams.order(order);
+        let relayed = self.inbox.tell(|mail| {
+            mail.order = mail.order.max(order);
+            mail.relay.clone().map(|streams| (streams, mail.order))
+        });
+        if let Some((streams, order)) = relayed {
+            streams.order(order);
         }
-        wake(mail);
     }
 
     /// From now on orders are for the task that owns the connection's streams.
     fn relay(&self, to: Arc<stream::Mailbox>) {
-        let mut mail = self.state.lock();
-        mail.relay = Some(Arc::clone(&to));
-        let order = mail.order;
-        drop(mail);
+        let order = self.inbox.with(|mail| {
+            mail.relay = Some(Arc::clone(&to));
+            mail.order
+        });
         to.order(order);
-    }
-}
-
-fn wake(mut mail: MutexGuard<'_, Mail>) {
-    if mail.awake {
-        return;
-    }
-    let waker = mail.waker.take();
-    drop(mail);
-    if let Some(waker) = waker {
-        waker.wake();
     }
 }
 
@@ -319,7 +305,7 @@ impl ConnTask {
             if self.is_finished() {
                 return Err(End::Done);
             }
-            if self.wants_bytes() && !hold::holds(Side::Server, cx.waker()) && self.fill(cx)? {
+            if self.wants_bytes() && self.fill(cx)? {
                 continue;
             }
             if self.fall_asleep(cx)? {
@@ -346,15 +332,10 @@ impl ConnTask {
 
     /// Takes the answers that have come, and follows the server's orders.
     fn take_mail(&mut self, cx: &Context<'_>, now: Instant) -> Result<(), End> {
-        {
-            let mut mail = self.mailbox.state.lock();
-            mail.awake = true;
-            if !mail.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
-                mail.waker = Some(cx.waker().clone());
-            }
+        self.mailbox.inbox.take(cx, |mail| {
             self.order = mail.order;
             std::mem::swap(&mut mail.replies, &mut self.replies);
-        }
+        });
         match self.order {
             Order::Serve => Ok(()),
             Order::Drain => Ok(self.proto.drain(&mut self.output, now)?),
@@ -365,16 +346,11 @@ impl ConnTask {
     /// Writes what there is, as far as the peer takes it.
     fn flush(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<(), End> {
         let Some(transport) = &mut self.transport else { return Ok(()) };
-        while !self.output.is_empty() && !hold::holds(Side::Server, cx.waker()) {
-            let mut slices = [IoSlice::new(&[]); MAX_SLICES];
-            let count = self.output.io_slices(&mut slices);
-            match transport.poll_write(cx, slices.get(..count).unwrap_or_default()) {
+        while !self.output.is_empty() {
+            match transport.poll_write::<MAX_SLICES>(cx, &mut self.output, Side::Server) {
                 Poll::Pending => break,
                 Poll::Ready(Err(reason)) => return Err(End::Lost(reason)),
-                Poll::Ready(Ok(written)) => {
-                    self.output.advance(written);
-                    self.proto.written(self.output.len(), now);
-                }
+                Poll::Ready(Ok(_)) => self.proto.written(self.output.len(), now),
             }
         }
         Ok(())
@@ -399,7 +375,7 @@ impl ConnTask {
         };
         self.input.reserve(want);
         let Some(transport) = &mut self.transport else { return Ok(false) };
-        match transport.poll_read(cx, &mut self.input) {
+        match transport.poll_read(cx, &mut self.input, Side::Server) {
             Poll::Pending => Ok(false),
             Poll::Ready(Err(reason)) => Err(End::Lost(reason)),
             Poll::Ready(Ok(0)) => {
@@ -425,9 +401,7 @@ impl ConnTask {
         {
             return Err(End::Refused(error));
         }
-        let mut mail = self.mailbox.state.lock();
-        mail.awake = !mail.replies.is_empty() || mail.order != self.order;
-        Ok(!mail.awake)
+        Ok(self.mailbox.inbox.falls_asleep(|mail| !mail.replies.is_empty() || mail.order != self.order))
     }
 }
 
@@ -503,12 +477,11 @@ impl ConnTask {
 
 impl Drop for ConnTask {
     fn drop(&mut self) {
-        let (replies, waker, hooks) = {
-            let mut mail = self.mailbox.state.lock();
+        let (replies, hooks) = self.mailbox.inbox.end(|mail| {
             mail.gone = true;
-            (std::mem::take(&mut mail.replies), mail.waker.take(), std::mem::take(&mut mail.on_gone))
-        };
-        drop((replies, waker));
+            (std::mem::take(&mut mail.replies), std::mem::take(&mut mail.on_gone))
+        });
+        drop(replies);
         hooks.into_iter().flatten().for_each(|hook| hook());
     }
 }

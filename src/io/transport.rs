@@ -4,18 +4,20 @@ use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
 use socket2::Socket;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::{TcpSocket, TcpStream, UnixSocket, UnixStream};
 
+use crate::base::fault::hold::{self, Side};
 use crate::base::fault::{self, Point};
 use crate::base::{Code, Error, Phase, Result};
 use crate::io::addr::Address;
 use crate::io::inherited;
 use crate::io::keepalive::Keepalive;
+use crate::wire::outbuf::OutBuf;
 
 /// Who holds the other end of a unix socket, as the system knows it: the process that connected, even if
 /// another uses the socket now.
@@ -63,8 +65,16 @@ impl Transport {
         Ok(self)
     }
 
-    /// Reads into the buffer's spare room; 0 bytes mean that the peer has ended.
-    pub fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut BytesMut) -> Poll<io::Result<usize>> {
+    /// Reads into the buffer's spare room; 0 bytes mean that the peer has ended. `side` is ours.
+    pub fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut BytesMut,
+        side: Side,
+    ) -> Poll<io::Result<usize>> {
+        if hold::holds(side, cx.waker()) {
+            return Poll::Pending;
+        }
         fault::check(Point::Read)?;
         match self {
             Transport::Tcp(stream) => read_buf(stream, cx, buf),
@@ -72,13 +82,27 @@ impl Transport {
         }
     }
 
-    /// Writes as many bytes as the socket takes at once.
-    pub fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    /// Writes what is there once, in up to `SLICES` pieces, and takes off what the socket took: that many
+    /// bytes. `side` is ours.
+    pub fn poll_write<const SLICES: usize>(
+        &mut self,
+        cx: &mut Context<'_>,
+        output: &mut OutBuf,
+        side: Side,
+    ) -> Poll<io::Result<usize>> {
+        if hold::holds(side, cx.waker()) {
+            return Poll::Pending;
+        }
         fault::check(Point::Write)?;
-        match self {
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        let count = output.io_slices(&mut slices);
+        let slices = slices.get(..count).unwrap_or_default();
+        let written = ready!(match self {
             Transport::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
             Transport::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
-        }
+        })?;
+        output.advance(written);
+        Poll::Ready(Ok(written))
     }
 }
 

@@ -502,6 +502,30 @@ static void what_is_held_waits_or_ends_with_its_time(void)
     world_close(&all);
 }
 
+/* A call that gives up leaves a shared connection to the others. */
+static void a_shared_connection_is_held_too(void)
+{
+    world all;
+    world_open(&all);
+    krpc_client_options *options = options_to(krpc_server_address(all.server, 0));
+    CHECK(krpc_client_options_set_multiplexed(options, 1, NULL) == KRPC_OK);
+    krpc_client *client = krpc_client_build(options, NULL);
+    CHECK_ECHO(client);
+    CHECK(krpc_test_hold(HOLD_CLIENTS) == KRPC_OK);
+    krpc_op *stays = start(client, all.keep, "x", 0, NULL);
+    krpc_op *leaves = start(client, all.keep, "x", 300, NULL);
+    advance(300);
+    CHECK(op_end(leaves) == KRPC_STATUS_TIMEOUT);
+    CHECK(all.kept.arrived == 0);
+    CHECK(krpc_test_hold(HOLD_NOBODY) == KRPC_OK);
+    echo(NULL, shelf_take(&all.kept));
+    CHECK(op_end(stays) == KRPC_OK);
+    CHECK_ECHO(client);
+    CHECK(client_stats(client).dialled == 1);
+    krpc_client_free(client);
+    world_close(&all);
+}
+
 int main(void)
 {
     krpc_runtime *runtime = krpc_runtime_new(NULL, NULL);
@@ -518,6 +542,7 @@ int main(void)
     a_connect_ends_with_its_context();
     a_stop_ends_with_its_grace();
     what_is_held_waits_or_ends_with_its_time();
+    a_shared_connection_is_held_too();
     krpc_runtime_free(runtime);
     return end_of_net_test();
 }

@@ -1,6 +1,6 @@
 //! The task that owns one client connection: it connects, then serves one call after the other.
 
-use std::io::{self, IoSlice};
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 
-use crate::base::fault::hold::{self, Side};
+use crate::base::fault::hold::Side;
 use crate::base::fault::{self, Point};
 use crate::base::lock::Mutex;
 use crate::base::panic;
@@ -315,14 +315,9 @@ impl Line {
     fn flush(&mut self, cx: &mut Context<'_>) -> Result<(), Stop> {
         let Socket::Open(transport) = &mut self.socket else { return Ok(()) };
         while !self.output.is_empty() {
-            if hold::holds(Side::Client, cx.waker()) {
-                return Ok(());
-            }
-            let mut slices = [IoSlice::new(&[]); MAX_SLICES];
-            let count = self.output.io_slices(&mut slices);
-            match transport.poll_write(cx, slices.get(..count).unwrap_or_default()) {
+            match transport.poll_write::<MAX_SLICES>(cx, &mut self.output, Side::Client) {
                 Poll::Pending => return Ok(()),
-                Poll::Ready(Ok(written)) => self.output.advance(written),
+                Poll::Ready(Ok(_)) => {}
                 Poll::Ready(Err(reason)) => {
                     return Err(Stop::Unsent(self.proto.lost(&self.input, Some(&reason)).at(Phase::Send)));
                 }
@@ -355,11 +350,8 @@ impl Line {
 
     fn read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let Socket::Open(transport) = &mut self.socket else { return Poll::Pending };
-        if hold::holds(Side::Client, cx.waker()) {
-            return Poll::Pending;
-        }
         self.input.reserve(self.proto.missing(&self.input).clamp(READ_BYTES, MAX_READ_BYTES));
-        transport.poll_read(cx, &mut self.input)
+        transport.poll_read(cx, &mut self.input, Side::Client)
     }
 
     fn finish(&mut self, response: Response) {

@@ -1,21 +1,21 @@
 //! The task that owns one multiplexed client connection: any number of calls share it.
 
 use std::collections::VecDeque;
-use std::io::IoSlice;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use bytes::BytesMut;
 
+use crate::base::fault::hold::Side;
 use crate::base::fault::{self, Point};
-use crate::base::lock::Mutex;
 use crate::base::panic;
 use crate::base::{Code, Error, Phase};
 use crate::io::client::driver::{Ends, Shared};
 use crate::io::client::line::{Job, Socket};
 use crate::io::clock;
+use crate::io::inbox::Inbox;
 use crate::io::timer::LazyTimer;
 use crate::op::operation::Cause;
 use crate::proto::call::Response;
@@ -39,7 +39,7 @@ const FAIR_READS: usize = 16;
 
 /// Where others reach a multiplexed connection.
 pub(super) struct MuxSlot {
-    state: Mutex<SlotState>,
+    inbox: Inbox<SlotState>,
 }
 
 #[derive(Default)]
@@ -47,9 +47,6 @@ struct SlotState {
     jobs: Vec<Job>,
     /// Calls that somebody wants to end, by sequence id.
     cancelled: Vec<i32>,
-    waker: Option<Waker>,
-    /// The task is running and will look again before it sleeps: no wake-up is needed.
-    awake: bool,
     /// No call may be handed over any more.
     closed: bool,
     /// The calls under way must end too.
@@ -59,49 +56,36 @@ struct SlotState {
 impl MuxSlot {
     /// A slot whose connection starts with a call.
     pub(super) fn with(job: Job) -> Arc<MuxSlot> {
-        let state = SlotState { jobs: vec![job], awake: true, ..SlotState::default() };
-        Arc::new(MuxSlot { state: Mutex::new(state) })
+        Arc::new(MuxSlot { inbox: Inbox::new(SlotState { jobs: vec![job], ..SlotState::default() }) })
     }
 
     /// Hands over a call; gives it back if the connection takes no more.
     pub(super) fn hand_over(&self, job: Job) -> Result<(), Job> {
-        let mut job = Some(job);
-        self.tell(|state| {
-            if !state.closed {
-                state.jobs.extend(job.take());
+        self.inbox.tell(|state| match state.closed {
+            true => Err(job),
+            false => {
+                state.jobs.push(job);
+                Ok(())
             }
-        });
-        job.map_or(Ok(()), Err)
+        })
     }
 
     /// Takes no more calls; returns those that nobody has looked at.
     fn end(&self) -> Vec<Job> {
-        let mut state = self.state.lock();
-        state.closed = true;
-        std::mem::take(&mut state.jobs)
+        self.inbox.with(|state| {
+            state.closed = true;
+            std::mem::take(&mut state.jobs)
+        })
     }
 
     fn cancel(&self, seq: i32) {
-        self.tell(|state| state.cancelled.push(seq));
-    }
-
-    fn tell(&self, change: impl FnOnce(&mut SlotState)) {
-        let mut state = self.state.lock();
-        change(&mut state);
-        if std::mem::replace(&mut state.awake, true) {
-            return;
-        }
-        let waker = state.waker.take();
-        drop(state);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        self.inbox.tell(|state| state.cancelled.push(seq));
     }
 }
 
 impl Ends for MuxSlot {
     fn close(&self, cut_off: bool) {
-        self.tell(|state| {
+        self.inbox.tell(|state| {
             state.closed = true;
             state.cut_off |= cut_off;
         });
@@ -115,6 +99,13 @@ struct Sending {
     bytes: usize,
     /// Where in all that was ever written to the connection its request begins.
     begins: u64,
+}
+
+impl Sending {
+    /// A call of which nothing was written.
+    fn not_yet(job: Job) -> Sending {
+        Sending { job, bytes: 0, begins: u64::MAX }
+    }
 }
 
 /// One connection. Polled by its shard until it ends.
@@ -203,15 +194,10 @@ impl MuxLine {
 
     /// Takes new calls, and ends those that somebody wants to end.
     fn look_around(&mut self, cx: &Context<'_>) -> Result<(), Stop> {
-        let (jobs, cancelled, cut_off) = {
-            let mut state = self.slot.state.lock();
-            state.awake = true;
-            if !state.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
-                state.waker = Some(cx.waker().clone());
-            }
+        let (jobs, cancelled, cut_off) = self.slot.inbox.take(cx, |state| {
             self.closed = state.closed;
             (std::mem::take(&mut state.jobs), std::mem::take(&mut state.cancelled), state.cut_off)
-        };
+        });
         for job in jobs {
             let (slot, seq) = (Arc::clone(&self.slot), job.exchange.request().seq);
             job.exchange.watch(Box::new(move |_| slot.cancel(seq)));
@@ -286,14 +272,9 @@ impl MuxLine {
     fn flush(&mut self, cx: &mut Context<'_>) -> Result<(), Stop> {
         let Socket::Open(transport) = &mut self.socket else { return Ok(()) };
         while !self.output.is_empty() {
-            let mut slices = [IoSlice::new(&[]); MAX_SLICES];
-            let count = self.output.io_slices(&mut slices);
-            match transport.poll_write(cx, slices.get(..count).unwrap_or_default()) {
+            match transport.poll_write::<MAX_SLICES>(cx, &mut self.output, Side::Client) {
                 Poll::Pending => break,
-                Poll::Ready(Ok(written)) => {
-                    self.output.advance(written);
-                    self.written += written as u64;
-                }
+                Poll::Ready(Ok(written)) => self.written += written as u64,
                 Poll::Ready(Err(reason)) => return Err(Stop::Lost(Some(reason))),
             }
         }
@@ -311,7 +292,7 @@ impl MuxLine {
     fn read(&mut self, cx: &mut Context<'_>) -> Result<bool, Stop> {
         let Socket::Open(transport) = &mut self.socket else { return Ok(false) };
         self.input.reserve(self.proto.missing(&self.input).clamp(READ_BYTES, MAX_READ_BYTES));
-        match transport.poll_read(cx, &mut self.input) {
+        match transport.poll_read(cx, &mut self.input, Side::Client) {
             Poll::Pending => return Ok(false),
             Poll::Ready(Ok(0)) => return Err(Stop::Lost(None)),
             Poll::Ready(Err(reason)) => return Err(Stop::Lost(Some(reason))),
@@ -393,10 +374,10 @@ impl MuxLine {
 
     /// False if something has come in the meantime, so that the task must go on.
     fn falls_asleep(&self) -> bool {
-        let mut state = self.slot.state.lock();
-        let news = !state.jobs.is_empty() || !state.cancelled.is_empty() || state.closed != self.closed;
-        state.awake = news || state.cut_off;
-        !state.awake
+        self.slot.inbox.falls_asleep(|state| {
+            let news = !state.jobs.is_empty() || !state.cancelled.is_empty() || state.closed != self.closed;
+            news || state.cut_off
+        })
     }
 
     fn stop(&mut self, why: Stop) {
@@ -417,19 +398,14 @@ impl MuxLine {
             }
         };
         let (waiting, lost) = self.proto.lose(reason.as_ref());
-        for Sending { job, bytes, begins } in waiting.into_iter().chain(self.leaving.drain(..)) {
+        let unsent = self.unsent.drain(..).chain(self.slot.end()).map(Sending::not_yet);
+        let ended: Vec<_> = waiting.into_iter().chain(self.leaving.drain(..)).chain(unsent).collect();
+        for Sending { job, bytes, begins } in ended {
             match &all {
                 Some(error) => job.end(Some(Arc::clone(&peer)), bytes, Err(error.clone())),
                 // Not a byte of it has left: the peer can't have seen it.
                 None if begins >= self.written && self.shared.may_try_again(&job) => self.shared.again(job),
                 None => job.end(Some(Arc::clone(&peer)), bytes, Err(lost.clone())),
-            }
-        }
-        for job in self.unsent.drain(..).chain(self.slot.end()) {
-            match &all {
-                Some(error) => job.end(Some(Arc::clone(&peer)), 0, Err(error.clone())),
-                None if self.shared.may_try_again(&job) => self.shared.again(job),
-                None => job.end(Some(Arc::clone(&peer)), 0, Err(lost.clone())),
             }
         }
     }

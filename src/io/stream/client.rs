@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 use tokio::runtime::Handle;
 
+use crate::base::fault::hold;
 use crate::base::lock::Mutex;
 use crate::base::log::Log;
 use crate::base::{Code, Error, Phase, Result};
@@ -332,6 +333,7 @@ impl Side for Client {
     type Host = Host;
 
     const TARGET: &'static str = "client";
+    const HELD_AS: hold::Side = hold::Side::Client;
 
     fn open(task: &mut Task<Client>, jobs: Vec<OpenJob>, now: Instant) {
         for job in jobs {

@@ -2,19 +2,19 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Waker};
+use std::task::Context;
 use std::time::Instant;
 
-use crate::base::lock::Mutex;
 use crate::base::{Code, Error, Phase};
 use crate::io::conn::Order;
+use crate::io::inbox::Inbox;
 use crate::io::stream::open::OpenJob;
 use crate::proto::stream::StreamKey;
 
 /// The mailbox of one connection. A burst of posts wakes its task once.
 pub struct Mailbox {
     peer: Arc<str>,
-    state: Mutex<Mail>,
+    inbox: Inbox<Mail>,
     /// Streams that were given to the connection and not yet given back; a client's pool counts by it.
     load: AtomicUsize,
 }
@@ -26,9 +26,6 @@ struct Mail {
     /// Streams to open.
     opens: Vec<OpenJob>,
     order: Order,
-    waker: Option<Waker>,
-    /// The task is running and will look again before it sleeps: no wake-up is needed.
-    awake: bool,
     /// Nothing may be left any more.
     gone: bool,
 }
@@ -42,8 +39,7 @@ pub(super) struct News {
 impl Mailbox {
     /// Of a connection whose task is about to start.
     pub(super) fn new(peer: Arc<str>) -> Arc<Mailbox> {
-        let state = Mutex::new(Mail { awake: true, ..Mail::default() });
-        Arc::new(Mailbox { peer, state, load: AtomicUsize::new(0) })
+        Arc::new(Mailbox { peer, inbox: Inbox::new(Mail::default()), load: AtomicUsize::new(0) })
     }
 
     /// The peer's address.
@@ -63,7 +59,7 @@ impl Mailbox {
 
     /// Tells the task to look at a stream.
     pub(super) fn post(&self, key: StreamKey) {
-        self.tell(|mail| {
+        self.inbox.tell(|mail| {
             if !mail.gone {
                 mail.dirty.push(key);
             }
@@ -72,66 +68,52 @@ impl Mailbox {
 
     /// Leaves a stream to be opened; gives it back if the connection takes no more.
     pub(super) fn open(&self, job: OpenJob) -> Result<(), OpenJob> {
-        let mut job = Some(job);
-        self.tell(|mail| {
-            if !mail.gone && mail.order == Order::Serve {
-                mail.opens.extend(job.take());
-            }
-        });
-        match job {
-            None => {
-                self.load.fetch_add(1, Ordering::AcqRel);
+        self.inbox.tell(|mail| match !mail.gone && mail.order == Order::Serve {
+            true => {
+                mail.opens.push(job);
                 Ok(())
             }
-            Some(job) => Err(job),
-        }
+            false => Err(job),
+        })?;
+        self.load.fetch_add(1, Ordering::AcqRel);
+        Ok(())
     }
 
     /// Changes what is wanted of the connection.
     pub(crate) fn order(&self, order: Order) {
-        self.tell(|mail| mail.order = mail.order.max(order));
+        self.inbox.tell(|mail| mail.order = mail.order.max(order));
     }
 
     /// What has come, with the task's waker left behind.
     pub(super) fn take(&self, cx: &Context<'_>, dirty: &mut Vec<StreamKey>) -> News {
-        let mut mail = self.state.lock();
-        mail.awake = true;
-        if !mail.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
-            mail.waker = Some(cx.waker().clone());
-        }
-        std::mem::swap(&mut mail.dirty, dirty);
-        News { opens: std::mem::take(&mut mail.opens), order: mail.order }
+        self.inbox.take(cx, |mail| {
+            std::mem::swap(&mut mail.dirty, dirty);
+            News { opens: std::mem::take(&mut mail.opens), order: mail.order }
+        })
     }
 
     /// Whether the task may sleep: nothing has come since it looked.
     pub(super) fn falls_asleep(&self, order: Order) -> bool {
-        let mut mail = self.state.lock();
-        mail.awake = !mail.dirty.is_empty() || !mail.opens.is_empty() || mail.order != order;
-        !mail.awake
+        let has_come = |mail: &Mail| !mail.dirty.is_empty() || !mail.opens.is_empty() || mail.order != order;
+        self.inbox.falls_asleep(has_come)
     }
 
     /// The task ends; returns the streams that it has not opened.
     pub(super) fn end(&self) -> Vec<OpenJob> {
-        let mut mail = self.state.lock();
-        mail.gone = true;
-        let (opens, waker) = (std::mem::take(&mut mail.opens), mail.waker.take());
-        drop(mail);
-        drop(waker);
-        opens
+        self.inbox.end(|mail| {
+            mail.gone = true;
+            std::mem::take(&mut mail.opens)
+        })
     }
 
     /// While the connection is being made: fails the streams whose time is up or that nobody wants any more.
     /// True if nobody wants the connection either.
     pub(super) fn drop_unwanted(&self, cx: &Context<'_>, now: Instant) -> bool {
-        let mut mail = self.state.lock();
-        if !mail.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
-            mail.waker = Some(cx.waker().clone());
-        }
-        mail.awake = false;
-        let cut_off = mail.order == Order::Abort || (mail.order == Order::Drain && mail.opens.is_empty());
         let is_late = |job: &mut OpenJob| job.deadline().is_some_and(|at| at <= now);
-        let late: Vec<_> = mail.opens.extract_if(.., is_late).collect();
-        drop(mail);
+        let (cut_off, late) = self.inbox.take_and_sleep(cx, |mail| {
+            let cut_off = mail.order == Order::Abort || (mail.order == Order::Drain && mail.opens.is_empty());
+            (cut_off, mail.opens.extract_if(.., is_late).collect::<Vec<_>>())
+        });
         for job in late {
             self.unload();
             let error = Error::new(Code::Timeout, "rpc timeout: no connection within the stream's timeout");
@@ -142,19 +124,6 @@ impl Mailbox {
 
     /// When the first stream that waits for the connection gives up.
     pub(super) fn first_deadline(&self) -> Option<Instant> {
-        self.state.lock().opens.iter().filter_map(OpenJob::deadline).min()
-    }
-
-    fn tell(&self, change: impl FnOnce(&mut Mail)) {
-        let mut mail = self.state.lock();
-        change(&mut mail);
-        if std::mem::replace(&mut mail.awake, true) {
-            return;
-        }
-        let waker = mail.waker.clone();
-        drop(mail);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        self.inbox.with(|mail| mail.opens.iter().filter_map(OpenJob::deadline).min())
     }
 }

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use bytes::BytesMut;
 
+use crate::base::fault::hold;
 use crate::base::log::Log;
 use crate::base::{Code, Error, Result};
 use crate::io::clock;
@@ -64,6 +65,7 @@ impl Side for Server {
     type Host = Arc<dyn Dispatch>;
 
     const TARGET: &'static str = "server";
+    const HELD_AS: hold::Side = hold::Side::Server;
 
     fn open(_: &mut Task<Server>, jobs: Vec<OpenJob>, _: Instant) {
         for job in jobs {

@@ -1,7 +1,7 @@
 //! The task that owns one connection of streams, at either end.
 
 use std::collections::VecDeque;
-use std::io::{self, IoSlice};
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 
+use crate::base::fault::hold;
 use crate::base::log::{Level, Log};
 use crate::base::{Code, Error, Message, Result, panic};
 use crate::io::clock;
@@ -48,6 +49,9 @@ pub(super) trait Side: Role + Send + 'static {
 
     /// The word for the log.
     const TARGET: &'static str;
+
+    /// The side whose connections a test holds.
+    const HELD_AS: hold::Side;
 
     /// Streams that a host wants to open.
     fn open(task: &mut Task<Self>, jobs: Vec<OpenJob>, now: Instant);
@@ -445,13 +449,10 @@ impl<R: Side> Task<R> {
     /// Writes what there is, as far as the peer takes it.
     fn write(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<(), Stop> {
         while self.conn.transmit(&mut self.output, now) {
-            let mut slices = [IoSlice::new(&[]); MAX_SLICES];
-            let count = self.output.io_slices(&mut slices);
-            match self.transport.poll_write(cx, slices.get(..count).unwrap_or_default()) {
+            match self.transport.poll_write::<MAX_SLICES>(cx, &mut self.output, R::HELD_AS) {
                 Poll::Pending => break,
                 Poll::Ready(Err(reason)) => return Err(Stop::Lost(Some(reason))),
-                Poll::Ready(Ok(written)) => {
-                    self.output.advance(written);
+                Poll::Ready(Ok(_)) => {
                     self.conn.written(self.output.len(), now);
                     self.tell_ready(now);
                 }
@@ -470,7 +471,7 @@ impl<R: Side> Task<R> {
             self.input.reserve(missing.max(self.read_bytes));
         }
         let room = self.input.capacity() - self.input.len();
-        match self.transport.poll_read(cx, &mut self.input) {
+        match self.transport.poll_read(cx, &mut self.input, R::HELD_AS) {
             Poll::Pending => Ok(false),
             Poll::Ready(Err(reason)) => Err(Stop::Lost(Some(reason))),
             Poll::Ready(Ok(0)) => Err(Stop::Lost(None)),

@@ -188,7 +188,7 @@ impl ServerConn {
             false => self.decoder.decode(buf).map_err(|error| error.at(Phase::Decode))?,
         };
         let Some(inbound) = decoded else {
-            self.note_partial(!buf.is_empty(), now);
+            self.note_partial(self.decoder.is_mid_message(buf), now);
             return Ok(None);
         };
         check_request(&inbound)?;

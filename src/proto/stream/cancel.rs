@@ -53,11 +53,6 @@ context.WithCancel or context.WithTimeout, then invoking cancel() actively";
         Cancel::new(Code::Cancelled, StreamClass::Canceled, StreamReason::HANDLER_RETURNED, text)
     }
 
-    /// Because a message that came cannot be decoded, by a host that does not go on after that: 12004.
-    pub fn undecodable(text: impl Into<Bytes>) -> Cancel {
-        Cancel::protocol(StreamReason::ILLEGAL_FRAME, text)
-    }
-
     /// With a number of the host's own, e.g. that of a proxy.
     pub fn with_code(code: i32, text: impl Into<Bytes>) -> Cancel {
         Cancel::new(Code::Cancelled, StreamClass::Canceled, code, text)

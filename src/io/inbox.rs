@@ -1,0 +1,79 @@
+//! What others leave for a task to see: a burst wakes it once, and while it runs nothing does.
+
+use std::task::{Context, Waker};
+
+use crate::base::lock::Mutex;
+
+/// An inbox of one task.
+pub(super) struct Inbox<T> {
+    state: Mutex<State<T>>,
+}
+
+struct State<T> {
+    mail: T,
+    waker: Option<Waker>,
+    /// The task will look again before it sleeps: no wake-up is needed.
+    awake: bool,
+}
+
+impl<T> Inbox<T> {
+    /// Of a task that is about to run.
+    pub(super) fn new(mail: T) -> Inbox<T> {
+        Inbox { state: Mutex::new(State { mail, waker: None, awake: true }) }
+    }
+
+    /// Leaves something, and wakes the task if it sleeps.
+    pub(super) fn tell<R>(&self, change: impl FnOnce(&mut T) -> R) -> R {
+        let mut state = self.state.lock();
+        let changed = change(&mut state.mail);
+        if std::mem::replace(&mut state.awake, true) {
+            return changed;
+        }
+        let waker = state.waker.take();
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        changed
+    }
+
+    /// Looks at what is there, or leaves what the task need not hear of.
+    pub(super) fn with<R>(&self, look: impl FnOnce(&mut T) -> R) -> R {
+        look(&mut self.state.lock().mail)
+    }
+
+    /// The task takes what is there. It promises [`Inbox::falls_asleep`] before it sleeps.
+    pub(super) fn take<R>(&self, cx: &Context<'_>, take: impl FnOnce(&mut T) -> R) -> R {
+        self.visit(cx, true, take)
+    }
+
+    /// The same for a task that sleeps afterwards, whatever it finds.
+    pub(super) fn take_and_sleep<R>(&self, cx: &Context<'_>, take: impl FnOnce(&mut T) -> R) -> R {
+        self.visit(cx, false, take)
+    }
+
+    fn visit<R>(&self, cx: &Context<'_>, awake: bool, take: impl FnOnce(&mut T) -> R) -> R {
+        let mut state = self.state.lock();
+        state.awake = awake;
+        if !state.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            state.waker = Some(cx.waker().clone());
+        }
+        take(&mut state.mail)
+    }
+
+    /// Whether the task may sleep: nothing has come since it took.
+    pub(super) fn falls_asleep(&self, has_come: impl FnOnce(&T) -> bool) -> bool {
+        let mut state = self.state.lock();
+        state.awake = has_come(&state.mail);
+        !state.awake
+    }
+
+    /// The task ends: takes what nobody will look at, and lets go of its waker.
+    pub(super) fn end<R>(&self, take: impl FnOnce(&mut T) -> R) -> R {
+        let mut state = self.state.lock();
+        let (taken, waker) = (take(&mut state.mail), state.waker.take());
+        drop(state);
+        drop(waker);
+        taken
+    }
+}
