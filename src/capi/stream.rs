@@ -348,8 +348,21 @@ pub(super) unsafe fn blocking_new<O: Opaque>(
     guard_new(error, || Ok(handle::give(body(&unsafe { get(stream)? }.clone())?)))
 }
 
-/// Starts an operation of a stream with what `input` finds.
-pub(super) unsafe fn start<T: Ending, I>(
+/// Starts an operation of a stream.
+pub(super) unsafe fn start<T: Ending>(
+    stream: *const krpc_stream,
+    completion: *const krpc_completion,
+    op: *mut *mut krpc_op,
+    error: *mut *mut krpc_error,
+    run: impl FnOnce(&Stream, Completer<T>),
+) -> krpc_status {
+    let run = |stream: &Stream, (), completer| run(stream, completer);
+    // SAFETY: the caller vouches for handle and struct.
+    unsafe { start_with(stream, completion, op, error, || Ok(()), run) }
+}
+
+/// The same with what `input` finds.
+pub(super) unsafe fn start_with<T: Ending, I>(
     stream: *const krpc_stream,
     completion: *const krpc_completion,
     op: *mut *mut krpc_op,

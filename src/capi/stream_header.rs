@@ -10,7 +10,7 @@ use crate::capi::metainfo::krpc_metainfo;
 use crate::capi::op::krpc_op;
 use crate::capi::status::krpc_status;
 use crate::capi::stream::{blocking_new, get, krpc_stream, start};
-use crate::rpc::stream::Pairs;
+use crate::rpc::stream::{Pairs, Stream};
 
 /// The pairs of the peer's header. A client waits for it; it comes before the first message, or with the end if
 /// the server sent none. A server has that of the opening. The same every time.
@@ -58,16 +58,7 @@ pub unsafe extern "C" fn krpc_stream_start_header(
     error: *mut *mut krpc_error,
 ) -> krpc_status {
     // SAFETY: the host vouches for handle and struct.
-    unsafe {
-        start(
-            stream,
-            completion,
-            op,
-            error,
-            || Ok(()),
-            |stream, (), completer| stream.start_header(completer),
-        )
-    }
+    unsafe { start(stream, completion, op, error, Stream::start_header) }
 }
 
 /// Starts to wait for the trailer. The reply has its pairs, see `krpc_reply_metainfo`.
@@ -83,16 +74,7 @@ pub unsafe extern "C" fn krpc_stream_start_trailer(
     error: *mut *mut krpc_error,
 ) -> krpc_status {
     // SAFETY: the host vouches for handle and struct.
-    unsafe {
-        start(
-            stream,
-            completion,
-            op,
-            error,
-            || Ok(()),
-            |stream, (), completer| stream.start_trailer(completer),
-        )
-    }
+    unsafe { start(stream, completion, op, error, Stream::start_trailer) }
 }
 
 /// Server: adds pairs to the header, which leaves before the first message or the end. A key that is there

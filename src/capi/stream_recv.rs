@@ -10,6 +10,7 @@ use crate::capi::op::krpc_op;
 use crate::capi::queue::krpc_queue;
 use crate::capi::status::krpc_status;
 use crate::capi::stream::{blocking, get, krpc_stream, start};
+use crate::rpc::stream::Stream;
 
 /// Waits for the next message. What has arrived comes before the end, and the end stays: every later recv gives
 /// it again.
@@ -27,7 +28,7 @@ pub unsafe extern "C" fn krpc_stream_recv(
     error: *mut *mut krpc_error,
 ) -> krpc_status {
     put(message, std::ptr::null_mut());
-    let body = |stream: &crate::rpc::stream::Stream| {
+    let body = |stream: &Stream| {
         if message.is_null() {
             return Err(Error::invalid_argument("message", "is NULL"));
         }
@@ -54,7 +55,7 @@ pub unsafe extern "C" fn krpc_stream_recv_many(
     error: *mut *mut krpc_error,
 ) -> krpc_status {
     put(count, 0);
-    let body = |stream: &crate::rpc::stream::Stream| {
+    let body = |stream: &Stream| {
         match (messages.is_null(), count.is_null(), capacity) {
             (true, _, _) => return Err(Error::invalid_argument("messages", "is NULL")),
             (_, true, _) => return Err(Error::invalid_argument("count", "is NULL")),
@@ -89,9 +90,7 @@ pub unsafe extern "C" fn krpc_stream_start_recv(
     error: *mut *mut krpc_error,
 ) -> krpc_status {
     // SAFETY: the host vouches for handle and struct.
-    unsafe {
-        start(stream, completion, op, error, || Ok(()), |stream, (), completer| stream.start_recv(completer))
-    }
+    unsafe { start(stream, completion, op, error, Stream::start_recv) }
 }
 
 /// Lets the next `credit` messages go into a queue by themselves, as `KRPC_EVENT_KIND_STREAM_MESSAGE`, in order

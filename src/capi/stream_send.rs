@@ -8,7 +8,8 @@ use crate::capi::handle;
 use crate::capi::message::krpc_message;
 use crate::capi::op::krpc_op;
 use crate::capi::status::krpc_status;
-use crate::capi::stream::{blocking, get, krpc_stream, start};
+use crate::capi::stream::{blocking, get, krpc_stream, start, start_with};
+use crate::rpc::stream::Stream;
 
 /// Sends a message, and waits until the stream's budget has room for it: at once, unless the peer reads slowly.
 /// That it was sent does not mean that it has arrived.
@@ -90,7 +91,7 @@ pub unsafe extern "C" fn krpc_stream_start_send(
 ) -> krpc_status {
     // SAFETY: the host vouches for handles and struct.
     unsafe {
-        start(
+        start_with(
             stream,
             completion,
             op,
@@ -140,9 +141,7 @@ pub unsafe extern "C" fn krpc_stream_start_flush(
     error: *mut *mut krpc_error,
 ) -> krpc_status {
     // SAFETY: the host vouches for handle and struct.
-    unsafe {
-        start(stream, completion, op, error, || Ok(()), |stream, (), completer| stream.start_flush(completer))
-    }
+    unsafe { start(stream, completion, op, error, Stream::start_flush) }
 }
 
 unsafe fn message_of(message: *const krpc_message) -> Result<Message> {
