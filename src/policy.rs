@@ -20,14 +20,19 @@
 )]
 
 pub mod attempt;
+pub mod balance;
+pub mod breaker;
 pub mod budget;
 mod document;
+pub mod fallback;
 pub mod gate;
 mod keyed;
 pub mod latency;
+pub mod limit;
 mod number;
 pub mod retry;
 pub mod time;
+pub mod timeout;
 pub mod window;
 
 pub use time::Time;

@@ -25,7 +25,7 @@ const SLOTS: usize = MAX_ATTEMPTS as usize;
 const DECISION_NANOS: u64 = DECISION_TIMEOUT.as_secs() * 1_000_000_000;
 
 /// Names an instance in facts; a driver's own numbers. 0 is "none yet".
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct NodeId(pub u32);
 
 /// How an attempt ended.

@@ -33,11 +33,6 @@ pub(in crate::policy) fn index(value: u64) -> usize {
     usize::try_from(value).unwrap_or(usize::MAX)
 }
 
-/// As a count.
-pub(in crate::policy) fn count(value: usize) -> u64 {
-    u64::try_from(value).unwrap_or(u64::MAX)
-}
-
 /// A number below `bound` from 64 random bits, by multiplication; 0 if the bound is 0.
 pub(in crate::policy) fn below(chance: u64, bound: u64) -> u64 {
     let product = u128::from(chance) * u128::from(bound);
