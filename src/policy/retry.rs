@@ -1,5 +1,6 @@
 //! Retry policies: their values, what is refused, and how they are written as JSON (governance.md §1.1).
 
+mod code;
 mod parse;
 mod table;
 #[cfg(test)]
@@ -12,9 +13,10 @@ use crate::base::Error;
 use crate::policy::number::{below, whole};
 use crate::policy::time::millis;
 
+pub use code::{CodePolicies, Conflict};
 pub use parse::{Parsed, parse, parse_all};
 pub(in crate::policy) use table::Plan;
-pub use table::{CallPolicy, CodePolicies, Conflict, Limits, Lookup, Options, Policies, Retryer, Statistic};
+pub use table::{CallPolicy, Limits, Lookup, Options, Policies, Retryer, Statistic, WindowOf};
 
 /// Persistent metainfo key that says "this request is a retry"; its value is the attempt's ordinal
 /// (governance.md §1.9). Services that find it make plain calls downstream, and pass it on.

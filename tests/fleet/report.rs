@@ -12,8 +12,11 @@ pub const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/retry-simu
 const BEGIN: &str = "<!-- made by `make sim`: begin -->\n";
 const END: &str = "<!-- end -->\n";
 
-/// The policies that are compared: name, policy, budget.
-pub fn policies() -> Vec<(&'static str, Option<RetryPolicy>, Option<(f64, u32)>)> {
+/// A name, a policy, a budget as percent and floor.
+pub type Entry = (&'static str, Option<RetryPolicy>, Option<(f64, u32)>);
+
+/// The policies that are compared.
+pub fn policies() -> Vec<Entry> {
     let predicate = Predicate { errors: OnError::All, ..Predicate::default() };
     let failure = RetryPolicy { predicate, ..RetryPolicy::failure() };
     let backup = RetryPolicy::backup(40);

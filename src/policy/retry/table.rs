@@ -19,7 +19,7 @@ use crate::policy::time::{Time, millis};
 use crate::policy::window::Window;
 
 /// The method of a policy that counts for all methods without one.
-const ANY: &str = "*";
+pub(super) const ANY: &str = "*";
 
 /// Bounds on what is kept by method.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -36,6 +36,9 @@ impl Default for Limits {
     }
 }
 
+/// Finds the window of a method.
+pub type WindowOf = Arc<dyn Fn(&str) -> Arc<Window> + Send + Sync>;
+
 /// What the retry breaker counts (governance.md §1.4).
 #[derive(Clone, Default)]
 pub enum Statistic {
@@ -47,7 +50,7 @@ pub enum Statistic {
     /// The windows of service breakers, by method.
     Shared {
         /// The window of a method.
-        of: Arc<dyn Fn(&str) -> Arc<Window> + Send + Sync>,
+        of: WindowOf,
         /// Whether attempts are counted here; false if the breaker sees them anyway.
         count: bool,
     },
@@ -471,53 +474,4 @@ fn make_gate(options: &Options, method: &str) -> Gate {
         Statistic::Shared { of, count } => (of(method), if *count { Feed::Outcomes } else { Feed::Nothing }),
     };
     Gate::new(window, feed, options.budget.clone(), options.ddl.clone())
-}
-
-/// Policies of a client's options, in the order in which they are given (governance.md §1.8).
-#[derive(Clone, Debug, Default)]
-pub struct CodePolicies(BTreeMap<String, RetryPolicy>);
-
-/// Two options that exclude each other.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Conflict {
-    /// What was there.
-    pub before: Kind,
-    /// What came.
-    pub new: Kind,
-}
-
-impl fmt::Display for Conflict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (before, new) = (self.before.name(), self.new.name());
-        write!(f, "{before}Policy has been setup, cannot support {new} retry at the same time")
-    }
-}
-
-impl std::error::Error for Conflict {}
-
-impl CodePolicies {
-    /// A policy for all methods. Failure and backup exclude each other and may not follow mixed; mixed
-    /// replaces either.
-    pub fn set(&mut self, policy: RetryPolicy) -> Result<(), Conflict> {
-        let before = self.0.get(ANY).filter(|before| before.enabled && before.kind != policy.kind);
-        if let Some(before) = before.filter(|_| policy.kind != Kind::Mixed) {
-            return Err(Conflict { before: before.kind, new: policy.kind });
-        }
-        self.0.insert(ANY.into(), policy);
-        Ok(())
-    }
-
-    /// Policies by method; an enabled one for all methods that was given earlier stays.
-    pub fn set_methods(&mut self, policies: BTreeMap<String, RetryPolicy>) {
-        let any = self.0.remove(ANY).filter(|policy| policy.enabled);
-        self.0 = policies;
-        if let Some(any) = any {
-            self.0.insert(ANY.into(), any);
-        }
-    }
-
-    /// What [`Policies::install`] takes.
-    pub fn into_map(self) -> BTreeMap<String, RetryPolicy> {
-        self.0
-    }
 }

@@ -108,8 +108,11 @@ fn obeys(policy: RetryPolicy, mode: Mode, call: Call, events: Vec<Event>) {
     let kind = policy.kind;
     let budget = Arc::new(Budget::new(0.0, 0, Time::ZERO));
     let tokens = 1;
-    let options =
-        Options { mode, budget: (events.len() % 2 == 0).then(|| Arc::clone(&budget)), ..Options::default() };
+    let options = Options {
+        mode,
+        budget: events.len().is_multiple_of(2).then(|| Arc::clone(&budget)),
+        ..Options::default()
+    };
     let bounded = options.budget.is_some();
     let retryer = retryer_with(policy, options);
     let mut attempts = Attempts::new(&retryer, call, Time::ZERO);
