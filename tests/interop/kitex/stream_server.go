@@ -9,6 +9,8 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/bytedance/gopkg/cloud/metainfo"
 	"github.com/cloudwego/kitex/pkg/kerrors"
@@ -23,6 +25,7 @@ import (
 func streamServerMain(args []string) error {
 	fs := flag.NewFlagSet("stream-server", flag.ExitOnError)
 	listen := fs.String("listen", "127.0.0.1:0", "TCP `address` to listen on")
+	stats := fs.Bool("stats", false, "print CPU use and message count to stderr on exit, as one JSON line")
 	verbose := fs.Bool("v", false, "keep Kitex's own log")
 	fs.Parse(args)
 	quietKitex(*verbose)
@@ -36,22 +39,32 @@ func streamServerMain(args []string) error {
 		server.WithListener(ln),
 		server.WithServerBasicInfo(&rpcinfo.EndpointBasicInfo{ServiceName: serverName}),
 	)
-	if err := streamsvc.RegisterService(svr, new(streamsHandler)); err != nil {
+	handler := new(streamsHandler)
+	if err := streamsvc.RegisterService(svr, handler); err != nil {
 		return err
 	}
 	server.RegisterStartHook(func() { fmt.Printf("LISTENING %s\n", addr) })
-	return svr.Run()
+	start := time.Now()
+	err = svr.Run()
+	if *stats {
+		printUse(handler.received.Load(), time.Since(start))
+	}
+	return err
 }
 
 // A streamsHandler does what the texts of messages say; anything else is echoed.
 type streamsHandler struct {
 	mu sync.Mutex
+	// Messages of the streams that have ended.
+	received atomic.Int64
 	// How the context of the last stream ended that was told to wait.
 	last string
 }
 
 func (h *streamsHandler) Bidi(ctx context.Context, stream streams.Streams_BidiServer) error {
-	for {
+	count := int64(0)
+	defer func() { h.received.Add(count) }()
+	for ; ; count++ {
 		item, err := stream.Recv(ctx)
 		if errors.Is(err, io.EOF) {
 			return nil
@@ -111,6 +124,20 @@ func (h *streamsHandler) Upload(ctx context.Context, stream streams.Streams_Uplo
 		}
 		sum.N += item.N
 		sum.Data = append(sum.Data, item.Data...)
+	}
+}
+
+func (h *streamsHandler) Sink(ctx context.Context, stream streams.Streams_SinkServer) error {
+	sum := new(streams.Item)
+	defer func() { h.received.Add(sum.N) }()
+	for ; ; sum.N++ {
+		_, err := stream.Recv(ctx)
+		if errors.Is(err, io.EOF) {
+			return stream.SendAndClose(ctx, sum)
+		}
+		if err != nil {
+			return err
+		}
 	}
 }
 
