@@ -14,7 +14,7 @@ import time
 
 from .process import OUT, ROOT, Server, run_client, say
 
-KITEX = ROOT / "build/interop/kitex"
+PEERS = {"kitex": ROOT / "build/interop/kitex", "volo": ROOT / "build/interop/volo"}
 
 
 class Lane:
@@ -37,7 +37,7 @@ class Lane:
         return f"{self.name}, c={self.callers}"
 
     def command(self, words: list[str], **values) -> list[str]:
-        return [word.format(bin=OUT, kitex=KITEX, callers=self.callers, **values) for word in words]
+        return [word.format(bin=OUT, **PEERS, callers=self.callers, **values) for word in words]
 
     def serve(self, cpus: set[int] = frozenset(), wrapper: tuple[str, ...] = ()) -> Server:
         return Server(self.command(self.server), cpus, wrapper)

@@ -26,7 +26,7 @@ use crate::wire::outbuf::OutBuf;
 const MAX_SLICES: usize = 64;
 
 /// Least room made before a read: many small replies come together.
-const READ_BYTES: usize = 32 << 10;
+const READ_BYTES: usize = 64 << 10;
 
 /// Most room made at once for the rest of a large reply.
 const MAX_READ_BYTES: usize = 256 << 10;
