@@ -35,8 +35,8 @@ const MAX_SLICES: usize = 32;
 const READ_BYTES: usize = 4096;
 
 /// Room for a peer that fills what there is: many small requests of a multiplexed connection come together, and
-/// their answers leave together.
-const BUSY_READ_BYTES: usize = 64 << 10;
+/// their answers leave together. With the rest of a request in front it is no more than is kept.
+const BUSY_READ_BYTES: usize = 56 << 10;
 
 /// Most room made at once for the rest of a large packet.
 const MAX_READ_BYTES: usize = 256 << 10;
