@@ -89,7 +89,7 @@ pub struct krpc_event {
 
 // SAFETY: repr(C); integers and pointers that are checked before use.
 unsafe impl SizedItem for krpc_event {
-    const FIRST: usize = 80;
+    const FIRST: usize = 72;
 }
 
 impl krpc_event {

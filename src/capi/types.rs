@@ -150,6 +150,7 @@ pub(super) unsafe trait SizedItem: Copy {
 
 /// Whether an array's items can be of this size: no smaller than any host's.
 pub(super) fn check_item_size<T: SizedItem>(size: usize, parameter: &str) -> Result<()> {
+    const { assert!(T::FIRST <= size_of::<T>()) };
     if size < T::FIRST || !size.is_multiple_of(align_of::<T>()) {
         let why = format_args!("{size} is not the size of the struct that it is about");
         return Err(Error::invalid_argument(parameter, why));
