@@ -34,6 +34,7 @@ def write(
         "\n".join(
             [
                 *head(reasons),
+                *caution(lanes),
                 *behind(lanes),
                 "",
                 "## Results",
@@ -66,6 +67,18 @@ def head(reasons: dict[str, str]) -> list[str]:
     if reasons:
         lines += ["", *(f"Not measured: {need} ({why})." for need, why in reasons.items())]
     return [*lines, ""]
+
+
+def caution(lanes: list[Lane]) -> list[str]:
+    """On a machine that others use, ratios spread and latencies say little."""
+    others = statistics.median(result["others_cpu"] for lane in lanes for result in lane.results)
+    if others < 0.1:
+        return []
+    text = (
+        f"**Others used {others:.0%} of the machine during this run.** Trust the ratios within their spread and the CPU "
+        "time per call; throughput and above all latencies are those of a busy machine."
+    )
+    return [text, ""]
 
 
 def machine() -> list[tuple[str, str]]:

@@ -45,7 +45,8 @@ pub fn run(runtime: &Runtime, flags: &Flags) -> Result<()> {
     }
     latencies.sort_unstable();
     let count = latencies.len();
-    let quantile = |share: f64| latencies[((count as f64 * share) as usize).min(count - 1)].as_nanos() as f64 / 1e3;
+    let quantile =
+        |share: f64| latencies[((count as f64 * share) as usize).min(count - 1)].as_nanos() as f64 / 1e3;
     let per_call = |time: Duration| time.as_nanos() as f64 / 1e3 / count as f64;
     println!(
         "{{\"calls\":{count},\"seconds\":{seconds:.6},\"cpu_user_us_per_call\":{:.3},\"cpu_sys_us_per_call\":{:.3},\

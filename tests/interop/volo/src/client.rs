@@ -61,8 +61,19 @@ pub async fn run(flags: &Flags) -> Result<i32> {
     Ok(i32::from(failed > 0))
 }
 
-const CASES: [&str; 11] =
-    ["echo", "types", "void", "oneway", "add", "declared", "declared2", "error", "unknown-method", "big", "callers"];
+const CASES: [&str; 11] = [
+    "echo",
+    "types",
+    "void",
+    "oneway",
+    "add",
+    "declared",
+    "declared2",
+    "error",
+    "unknown-method",
+    "big",
+    "callers",
+];
 
 async fn case(
     name: &str,

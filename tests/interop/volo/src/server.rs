@@ -12,7 +12,8 @@ use volo_thrift::{ApplicationException, ApplicationExceptionKind, BizError, Mayb
 use crate::bench;
 use crate::flags::Flags;
 use crate::interop::{
-    AllTypes, EchoError, Interop, InteropEchoException, InteropFailException, InteropServer, OtherError, Req, Res,
+    AllTypes, EchoError, Interop, InteropEchoException, InteropFailException, InteropServer, OtherError, Req,
+    Res,
 };
 
 pub async fn serve(flags: &Flags) -> Result<()> {
@@ -64,7 +65,9 @@ impl Interop for Handler {
 
     async fn fail(&self, how: FastStr) -> Result<MaybeException<FastStr, InteropFailException>, ServerError> {
         let thrown = match how.as_str() {
-            "declared" => InteropFailException::Err(EchoError { code: Some(1001), message: Some("declared".into()) }),
+            "declared" => {
+                InteropFailException::Err(EchoError { code: Some(1001), message: Some("declared".into()) })
+            }
             "declared2" => {
                 let details = Some(vec!["a".into(), "b".into()]);
                 InteropFailException::Other(OtherError { reason: Some("declared2".into()), details })
@@ -90,7 +93,10 @@ impl Interop for Handler {
         Ok(ms)
     }
 
-    async fn meta(&self, backward: AHashMap<FastStr, FastStr>) -> Result<AHashMap<FastStr, FastStr>, ServerError> {
+    async fn meta(
+        &self,
+        backward: AHashMap<FastStr, FastStr>,
+    ) -> Result<AHashMap<FastStr, FastStr>, ServerError> {
         let args = backward.into_iter().map(|(key, value)| (format!("arg.{key}").into(), value));
         Ok(args.chain([("caller".into(), "".into())]).collect())
     }
