@@ -36,7 +36,8 @@ def chart(lanes: list[Lane], groups: dict[str, dict]) -> str:
 
 def section(lanes: list[Lane], title: str, group: dict, y: int) -> tuple[list[str], int]:
     """Bars, fastest first; all of a section have one scale."""
-    top = max(max(lane.ratios()) for lane in lanes)
+    # By the medians: one round that went wrong would make all bars short. Longer lines end at the edge.
+    top = 1.2 * max(statistics.median(lane.ratios()) for lane in lanes)
     scale = (WIDTH - LEFT - RIGHT) / top
     parts = [f'<text class="title" x="8" y="{y + 16}">{escape(title)}</text>']
     y += HEAD
@@ -44,7 +45,7 @@ def section(lanes: list[Lane], title: str, group: dict, y: int) -> tuple[list[st
     parts.append(f'<line class="grid" x1="{one:.1f}" x2="{one:.1f}" y1="{y - 8}" y2="{y + ROW * len(lanes)}"/>')
     for lane in sorted(lanes, key=lambda lane: -statistics.median(lane.ratios())):
         found = lane.ratios()
-        middle, low, high = statistics.median(found), min(found), max(found)
+        middle, low, high = statistics.median(found), min(found), min(max(found), top)
         kind = "ours" if lane.name.startswith("krpc") else "other"
         parts += [
             f'<text x="{LEFT - 8}" y="{y + 12}" text-anchor="end">{escape(lane.name)}</text>',

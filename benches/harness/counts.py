@@ -5,7 +5,9 @@ kernel.perf_event_paranoid = -1): it costs a run a few percent. `strace` needs n
 name, but slows down both sides so much that fewer calls share a wake-up; that is --syscalls.
 """
 
+import contextlib
 import functools
+import os
 import pathlib
 import re
 import shutil
@@ -54,12 +56,20 @@ def await_perf(pid: int) -> None:
     """Until perf has opened its counters: it sleeps then."""
     deadline = time.monotonic() + 5
     while time.monotonic() < deadline:
-        opened = [path for path in pathlib.Path(f"/proc/{pid}/fd").iterdir() if "perf_event" in str(path.readlink())]
-        if opened:
+        if any("perf_event" in target for target in open_files(pid)):
             time.sleep(0.02)
             return
         time.sleep(0.005)
     raise Failure("perf did not begin to count")
+
+
+def open_files(pid: int) -> list[str]:
+    """What its descriptors mean; those that it closes meanwhile are left out."""
+    found = []
+    for path in pathlib.Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(OSError):
+            found.append(os.readlink(path))
+    return found
 
 
 def read_perf(path: str) -> int:

@@ -88,7 +88,7 @@ def machine() -> list[tuple[str, str]]:
     return [
         ("machine", f"{cpu[1] if cpu else platform.machine()}, {os.cpu_count()} CPUs, {kind}"),
         ("memory", f"{int(memory[1]) / 1e6:.0f} GB" if memory else "–"),
-        ("kernel", f"{platform.system()} {platform.release()}"),
+        ("kernel", f"{platform.system()} {platform.release().partition('-')[0]}"),
         ("load before", " ".join(f"{load:.1f}" for load in os.getloadavg())),
     ]
 
@@ -115,9 +115,9 @@ def versions() -> list[tuple[str, str]]:
 def behind(lanes: list[Lane]) -> list[str]:
     """What is asked of lanes and not reached, and who is faster than we are: first, so that nobody has to look."""
     lines = ["## Where we lose", ""]
-    short = [lane for lane in lanes if lane.at_least and statistics.median(lane.ratios() or [0]) < lane.at_least]
+    short = [lane for lane in lanes if lane.at_least and speed(lane) < lane.at_least]
     lines += [
-        f"- **{lane}** reaches {statistics.median(lane.ratios() or [0]):.2f} of {lane.base_name}; {lane.at_least:g} is asked."
+        f"- **{lane}** reaches {speed(lane):.2f} of {lane.base_name}; {lane.at_least:g} is asked."
         for lane in short
     ]
     best = {}
@@ -125,16 +125,20 @@ def behind(lanes: list[Lane]) -> list[str]:
         # One side of ours against the floor's other one is no answer to anybody.
         if lane.name not in ("krpc server", "krpc client"):
             key = (lane.group, lane.callers)
-            best[key] = max(best.get(key, lane), lane, key=lambda lane: lane.median("calls_per_s"))
+            best[key] = max(best.get(key, lane), lane, key=speed)
     for lane in lanes:
         ours = best.get((lane.group, lane.callers))
         foreign = not lane.name.startswith(("krpc", "floor")) and " to " not in lane.name
-        if ours and foreign and lane.median("calls_per_s") > ours.median("calls_per_s"):
-            ahead = lane.median("calls_per_s") / ours.median("calls_per_s")
+        ahead = speed(lane) / speed(ours) if ours and foreign else 0
+        if ahead >= 1.02:
             lines.append(f"- **{lane.name}**, c={lane.callers}, is {ahead:.2f} times as fast as {ours.name}, our fastest there.")
     if len(lines) == 2:
         lines.append("Nowhere in this run: every lane reaches what is asked of it, and no peer is faster.")
     return lines
+
+
+def speed(lane: Lane) -> float:
+    return statistics.median(lane.ratios() or [0])
 
 
 def budget_tables(budgets: dict[Lane, dict[str, dict[str, float]]]) -> list[str]:
