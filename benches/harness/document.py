@@ -94,7 +94,9 @@ def machine() -> list[tuple[str, str]]:
 
 
 def versions() -> list[tuple[str, str]]:
-    commit = said("git", "describe", "--always", "--dirty", "--abbrev=10")
+    commit = said("git", "rev-parse", "--short=10", "HEAD")
+    if said("git", "status", "--porcelain", "--untracked-files=no", "--", ".", ":!docs/performance.*"):
+        commit += " with changes"
     package = tomllib.loads((ROOT / "Cargo.toml").read_text())["package"]
     found = [("libkrpc", f"{package['version']}, commit {commit}, release build")]
     found.append(("Rust", said("rustc", "--version")))
