@@ -9,6 +9,7 @@ mod link;
 mod mailbox;
 mod open;
 mod server;
+mod tally;
 mod task;
 
 pub use client::{Pool, PoolOptions, Stats};
@@ -18,3 +19,4 @@ pub use open::{Opener, Opening};
 pub use server::ServerSide;
 pub(crate) use server::serve;
 pub use server::{Dispatch, Incoming};
+pub use tally::Tally;

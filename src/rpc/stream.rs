@@ -24,7 +24,7 @@ mod waits;
 
 pub use crate::io::stream::{PoolOptions, Stats};
 pub use crate::proto::stream::{
-    Finish, Options as ConnectionOptions, Pairs, RecvTimeout, StreamStats, StreamTimeouts,
+    Counters, Finish, Options as ConnectionOptions, Pairs, RecvTimeout, StreamStats, StreamTimeouts,
 };
 pub use delivery::Delivered;
 pub use handle::Stream;
