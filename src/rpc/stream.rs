@@ -19,6 +19,7 @@ mod delivery;
 mod ends;
 mod handle;
 mod handler;
+mod here;
 mod open;
 mod waits;
 

@@ -15,7 +15,9 @@ use krpc::base::Result;
 use krpc::rpc::Address;
 use krpc::rpc::call::{Client, ClientOptions, Method};
 use krpc::rpc::server::{Server, ServerOptions, Service};
-use krpc::rpc::stream::{ConnectionOptions, Returning, Stream, StreamMethodOptions, StreamMode, StreamOptions};
+use krpc::rpc::stream::{
+    ConnectionOptions, Returning, Stream, StreamMethodOptions, StreamMode, StreamOptions,
+};
 
 use crate::{allocations, raw};
 
@@ -171,8 +173,8 @@ fn export(stream: &Stream, bytes: u64, watched: &Watched) -> Result<()> {
         stream.send(raw::body(&vec![b'x'; MESSAGE]))?;
         sent += MESSAGE as u64;
         watched.look();
-        // By then the reader has paused, and what it held back has filled everything.
-        if sent > bytes / PAUSES + (BUDGET as u64) {
+        // By then the reader has paused once, and what it held back has filled everything.
+        if sent > bytes / 2 {
             watched.is_full();
         }
     }
@@ -189,7 +191,8 @@ fn read() {
     options.streams.connection = budgets(options.streams.connection);
     let client = Client::new(options).unwrap();
     let watched = Watched::start();
-    let stream = client.open_stream(&Method::parse("Stream/Echo").unwrap(), &StreamOptions::default()).unwrap();
+    let stream =
+        client.open_stream(&Method::parse("Stream/Echo").unwrap(), &StreamOptions::default()).unwrap();
     let (mut received, mut next_pause) = (0, bytes / PAUSES);
     while received < bytes {
         received += MESSAGE as u64;

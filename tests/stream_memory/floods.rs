@@ -54,7 +54,12 @@ impl Stage {
 
     /// Sends what was made for each number, while the answers are read until `done` says that they are all
     /// there. The flood is made in advance, so it is none of ours.
-    fn flood(&mut self, count: usize, make: impl Fn(&mut BytesMut, usize), mut done: impl FnMut(Frame) -> bool) {
+    fn flood(
+        &mut self,
+        count: usize,
+        make: impl Fn(&mut BytesMut, usize),
+        mut done: impl FnMut(Frame) -> bool,
+    ) {
         let mut flood = BytesMut::new();
         (0..count).for_each(|n| make(&mut flood, n));
         self.before = allocations::live();
@@ -94,12 +99,16 @@ fn openings_beyond_the_limit_are_refused_one_by_one() {
     let _alone = allocations::alone();
     let mut stage = Stage::small();
     let mut refused = 0;
-    stage.flood(MANY, |out, n| open(out, n as i32 + 1), |frame| {
-        assert_eq!((frame.kind, told(&frame).type_id), (FrameType::Trailer, 6));
-        assert_eq!(text(&frame), "too many streams on the connection, limit 100");
-        refused += 1;
-        refused == MANY - 99
-    });
+    stage.flood(
+        MANY,
+        |out, n| open(out, n as i32 + 1),
+        |frame| {
+            assert_eq!((frame.kind, told(&frame).type_id), (FrameType::Trailer, 6));
+            assert_eq!(text(&frame), "too many streams on the connection, limit 100");
+            refused += 1;
+            refused == MANY - 99
+        },
+    );
     let seen = stage.ends_well();
     assert_eq!((seen.refused, seen.opened), ((MANY - 99) as u64, 101));
 }
@@ -245,7 +254,10 @@ fn headers_that_streams_keep_have_a_budget() {
         put(out, n as i32 + 1, FrameType::Header, &[("isn", b"Stream"), ("large", &value)], b"");
     };
     stage.flood(count, large, |frame| {
-        assert_eq!((frame.kind, text(&frame)), (FrameType::Trailer, "too many headers on the connection".into()));
+        assert_eq!(
+            (frame.kind, text(&frame)),
+            (FrameType::Trailer, "too many headers on the connection".into())
+        );
         refused += 1;
         // A quarter of 1 MiB keeps four of them.
         refused == count - kept
@@ -255,7 +267,10 @@ fn headers_that_streams_keep_have_a_budget() {
 }
 
 /// A server that floods our client on one stream.
-fn hostile_server(kind: FrameType, strings: &'static [(&'static str, &'static [u8])]) -> (Arc<Client>, Address) {
+fn hostile_server(
+    kind: FrameType,
+    strings: &'static [(&'static str, &'static [u8])],
+) -> (Arc<Client>, Address) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = Address::Ip(listener.local_addr().unwrap());
     std::thread::spawn(move || {
@@ -309,6 +324,10 @@ fn headers_of_a_server_end_their_own_stream() {
     let (victim, innocent) = (open().unwrap(), open().unwrap());
     assert_eq!(innocent.recv().unwrap(), Some(body(b"for the other")));
     let error = victim.recv().unwrap_err();
-    assert_eq!((error.code(), error.stream_reason().unwrap().code), (Code::StreamProtocol, 12_002), "{error}");
+    assert_eq!(
+        (error.code(), error.stream_reason().unwrap().code),
+        (Code::StreamProtocol, 12_002),
+        "{error}"
+    );
     assert!(client.stream_stats().seen.illegal >= 1);
 }
