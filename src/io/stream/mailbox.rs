@@ -141,7 +141,7 @@ impl Mailbox {
         for job in unwanted {
             self.unload();
             let late = || Error::new(Code::Timeout, "rpc timeout: no connection within the stream's timeout");
-            let error = job.opener.cancelled().unwrap_or_else(late);
+            let error = if is_late(&job) { late() } else { job.opener.cancelled().unwrap_or_else(late) };
             job.fail(Some(Arc::clone(&self.peer)), error.at(Phase::Connect));
         }
         cut_off

@@ -231,6 +231,9 @@ impl<R: Side> Task<R> {
     fn read_mail(&mut self, cx: &Context<'_>, now: Instant) {
         let mut dirty = std::mem::take(&mut self.dirty);
         let News { opens, order } = self.mailbox.take(cx, &mut dirty);
+        // First what hosts have said on streams: a cancel or an end that came before an order has its own words.
+        dirty.drain(..).for_each(|key| self.look(key, now));
+        self.dirty = dirty;
         if order > self.order {
             self.order = order;
             match order {
@@ -245,8 +248,6 @@ impl<R: Side> Task<R> {
         if !opens.is_empty() {
             R::open(self, opens, now);
         }
-        dirty.drain(..).for_each(|key| self.look(key, now));
-        self.dirty = dirty;
     }
 
     /// Does what the host of a stream has left.
