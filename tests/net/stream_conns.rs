@@ -35,10 +35,17 @@ fn raw(server: &Server) -> TcpStream {
     TcpStream::connect(address).unwrap()
 }
 
+/// Has a method of calls with the name of the stream's.
+fn fallback() -> krpc::rpc::server::Service {
+    let mut calls = echo_service(false);
+    calls.set_fallback();
+    calls
+}
+
 /// ttstream.md §2: a connection's first bytes say what it speaks, each for itself.
 #[test]
 fn one_port_takes_every_protocol() {
-    let services = vec![service(StreamMode::Bidirectional, echo_back), echo_service(false)];
+    let services = vec![service(StreamMode::Bidirectional, echo_back), fallback()];
     let server = start("127.0.0.1:0", services);
     let stream = open(&connect(&server, 1));
     talks(&stream);
@@ -71,6 +78,28 @@ fn the_first_bytes_of_a_stream_may_come_in_two_parts() {
         assert_eq!(other.call(&echo(), &body(b"x"), &CallOptions::default()).error(), None);
         socket.write_all(&OPENING[cut..]).unwrap();
         assert_trailer(&mut socket);
+    }
+}
+
+/// A framed call of `Echo` without an argument, sequence 1.
+const CALL: &[u8] = b"\0\0\0\x11\x80\x01\0\x01\0\0\0\x04Echo\0\0\0\x01\0";
+
+/// What a connection has begun with it goes on with: anything else closes it, and no other.
+#[test]
+fn calls_and_streams_do_not_mix_on_a_connection() {
+    let server = start("127.0.0.1:0", vec![service(StreamMode::Bidirectional, echo_back), fallback()]);
+    let stream = open(&connect(&server, 1));
+    for (first, second) in [(CALL, OPENING), (OPENING, CALL)] {
+        let mut socket = raw(&server);
+        socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        socket.write_all(first).unwrap();
+        let mut answer = [0; 1];
+        socket.read_exact(&mut answer).unwrap();
+        socket.write_all(second).unwrap();
+        let mut rest = Vec::new();
+        // A reset is a close as well.
+        let _ = socket.read_to_end(&mut rest);
+        talks(&stream);
     }
 }
 

@@ -56,7 +56,7 @@ fn our_server_sees_that_kitex_was_killed() {
 fn our_client_sees_that_kitex_was_stopped() {
     let Some(peer) = peer::build() else { return };
     for (pool, multiplexed) in POOLS {
-        let mut server = peer::Server::start(&peer, &["-exit-wait", "500ms"]);
+        let mut server = peer::Server::start(&peer, &["-exit-wait", "2s"]);
         let cases = Cases::with(client(&server.address, multiplexed, "interop.client"));
         let stream = cases.told(&StreamOptions::default(), "first");
         server.process.terminate();
