@@ -520,10 +520,6 @@ impl<R: Side> Task<R> {
             }
             return Ok(false);
         }
-        let seen = self.conn.counters();
-        if !seen.is_like(&self.tallied) {
-            self.tally(seen);
-        }
         Ok(self.mailbox.falls_asleep(self.order))
     }
 }
@@ -539,6 +535,10 @@ where
             return self.part(cx, parting);
         }
         let ran = panic::caught(|| self.run(cx)).unwrap_or_else(|error| Err(Stop::Panicked(error)));
+        let seen = self.conn.counters();
+        if !seen.is_like(&self.tallied) {
+            self.tally(seen);
+        }
         match ran {
             Ok(Pause::Sleep) => Poll::Pending,
             Ok(Pause::Yield) => {
