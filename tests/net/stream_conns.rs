@@ -2,15 +2,15 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, channel};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use krpc::base::{Code, Phase};
 use krpc::op::operation::{self, Cause};
 use krpc::rpc::Address;
 use krpc::rpc::call::{CallOptions, Client, ClientOptions, Transport};
-use krpc::rpc::server::{Server, ServerOptions};
+use krpc::rpc::server::Server;
 use krpc::rpc::stream::{Finish, RecvTimeout, Stream, StreamMode, StreamOptions, StreamTimeouts};
 
 use crate::streams::*;
@@ -333,34 +333,37 @@ fn by_word(stream: Stream) {
 
 #[test]
 fn ten_thousand_streams_with_random_ends_leave_nothing() {
-    let options = ServerOptions { max_in_flight: 2000, ..ServerOptions::default() };
-    let service = {
-        let mut service = krpc::rpc::server::Service::new("Stream").unwrap();
-        let inline = krpc::rpc::stream::StreamMethodOptions { inline: true };
-        service.add_stream("Echo", StreamMode::Bidirectional, inline, Arc::new(by_word)).unwrap();
-        service
-    };
-    let server = start_with(options, "127.0.0.1:0", vec![service]);
+    let server = serve_inline(by_word);
     let client = connect(&server, 1);
     let (mut open_ones, mut state) = (Vec::new(), 1);
     for _ in 0..10_000 {
+        if open_ones.len() == 1000 {
+            open_ones.swap_remove(next(&mut state) as usize % 1000);
+        }
         open_ones.push(open(&client));
         let at = next(&mut state) as usize % open_ones.len();
         let stream: &Stream = &open_ones[at];
-        // One that has ended before takes nothing more.
-        let _ = match next(&mut state) % 8 {
-            0 => stream.send(body(b"return")),
-            1 => stream.send(body(b"fail")),
-            2 => stream.send(body(b"cancel")),
-            3 => stream.send(body(b"drop")),
-            4 => stream.close_send(),
-            5 => Ok(stream.cancel("at random")),
-            6 => Ok(drop(open_ones.swap_remove(at))),
-            _ => stream.send(body(b"go on")),
+        let word: &[u8] = match next(&mut state) % 8 {
+            0 => b"return",
+            1 => b"fail",
+            2 => b"cancel",
+            3 => b"drop",
+            4 => {
+                let _ = stream.close_send();
+                continue;
+            }
+            5 => {
+                stream.cancel("at random");
+                continue;
+            }
+            6 => {
+                drop(open_ones.swap_remove(at));
+                continue;
+            }
+            _ => b"go on",
         };
-        if open_ones.len() > 1000 {
-            open_ones.swap_remove(next(&mut state) as usize % open_ones.len());
-        }
+        // One that has ended before takes nothing more.
+        let _ = stream.send(body(word));
     }
     drop(open_ones);
     assert_eq!(client.stream_stats().streams, 0);

@@ -51,6 +51,52 @@ fn our_server_sees_that_kitex_was_killed() {
     }
 }
 
+/// Our server is a process that is killed: Kitex's client gets an error, never the end of messages.
+#[test]
+fn kitex_sees_that_our_server_was_killed() {
+    let Some(peer) = peer::build() else { return };
+    for (pool, _) in POOLS {
+        let mut ours = Process::ours("ends::our_server", "");
+        let address = ours.heard("LISTENING ").expect("our server listens");
+        let mut process = waiting(&peer, &address, pool, "lost");
+        ours.kill();
+        let (ok, said) = process.end();
+        assert!(ok && said.contains("1 passed"), "{pool}: {said}");
+    }
+}
+
+#[test]
+#[ignore = "a process of the test above"]
+fn our_server() {
+    if std::env::var(peer::ROLE).is_ok() {
+        let server = server::start();
+        println!("LISTENING {}", server.addresses()[0]);
+        std::io::stdin().lines().for_each(drop);
+    }
+}
+
+#[test]
+fn kitex_sees_that_our_client_was_killed() {
+    let Some(peer) = peer::build() else { return };
+    let server = peer::Server::start(&peer, &[]);
+    let mut ours = Process::ours("ends::our_client", &server.address);
+    ours.heard("WAITING").expect("a stream");
+    ours.kill();
+    let seen = Cases::with(client(&server.address, 1, "interop.asks")).last_end();
+    assert!(seen.contains("code=12013") && seen.contains("connection"), "{seen}");
+}
+
+#[test]
+#[ignore = "a process of the test above"]
+fn our_client() {
+    if let Ok(address) = std::env::var(peer::ROLE) {
+        let cases = Cases::with(client(&address, 1, "interop.client"));
+        let _stream = cases.told(&StreamOptions::default(), "wait");
+        println!("WAITING");
+        std::io::stdin().lines().for_each(drop);
+    }
+}
+
 /// Kitex tells nobody that it stops: it serves on for its exit wait, then the connections are gone.
 #[test]
 fn our_client_sees_that_kitex_was_stopped() {

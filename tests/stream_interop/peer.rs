@@ -33,6 +33,9 @@ pub fn run(peer: &Path, arguments: &[&str]) -> (bool, String) {
     (done.status.success(), said.concat())
 }
 
+/// Says that a test is to play its role, and to whom.
+pub const ROLE: &str = "KRPC_STREAM_ROLE";
+
 /// The peer as a process of its own, killed when it is dropped.
 pub struct Process {
     child: Child,
@@ -40,16 +43,27 @@ pub struct Process {
 }
 
 impl Process {
+    /// This program again, for one of its tests that is a role; `address` is who it talks to, if anybody.
+    pub fn ours(role: &str, address: &str) -> Process {
+        let test = ["--exact", role, "--ignored", "--nocapture", "--test-threads", "1"];
+        let program = std::env::current_exe().expect("this program");
+        Process::start(
+            Path::new("env"),
+            &[&[&format!("{ROLE}={address}"), program.to_str().unwrap()][..], &test].concat(),
+        )
+    }
+
     pub fn start(peer: &Path, arguments: &[&str]) -> Process {
         let mut command = Command::new(peer);
-        let mut child = command.args(arguments).stdout(Stdio::piped()).spawn().expect("the peer starts");
+        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().expect("the peer starts");
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         Process { child, lines }
     }
 
-    /// What follows the word in the first line that begins with it; `None` if the peer ends without.
+    /// What follows the word in the first line that has it; `None` if the peer ends without.
     pub fn heard(&mut self, word: &str) -> Option<String> {
-        self.lines.by_ref().map_while(Result::ok).find_map(|line| Some(line.strip_prefix(word)?.to_owned()))
+        self.lines.by_ref().map_while(Result::ok).find_map(|line| Some(line.split_once(word)?.1.to_owned()))
     }
 
     /// Asks it to stop.
