@@ -38,7 +38,7 @@ test-conformance: ## the calls that every language must make alike, by the C run
 test-interop: ## against real peers
 	$(TASK) test-interop
 
-test-long: ## test, plus loom, abidiff, AddressSanitizer and longer fuzzing
+test-long: ## test, plus a 10 GB export, loom, abidiff, AddressSanitizer and longer fuzzing
 	$(TASK) test-long
 
 header: ## write include/krpc.h and abi/*.txt anew after a change in src/capi
