@@ -19,12 +19,13 @@ mod delivery;
 mod ends;
 mod handle;
 mod handler;
+mod here;
 mod open;
 mod waits;
 
 pub use crate::io::stream::{PoolOptions, Stats};
 pub use crate::proto::stream::{
-    Finish, Options as ConnectionOptions, Pairs, RecvTimeout, StreamStats, StreamTimeouts,
+    Counters, Finish, Options as ConnectionOptions, Pairs, RecvTimeout, StreamStats, StreamTimeouts,
 };
 pub use delivery::Delivered;
 pub use handle::Stream;

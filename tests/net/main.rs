@@ -9,6 +9,7 @@ mod resets;
 mod shards;
 mod slow;
 mod started;
+mod stream_conns;
 mod stream_ends;
 mod stream_flow;
 mod streams;

@@ -34,8 +34,20 @@ pub type Done = Box<dyn FnOnce(Result<()>) + Send>;
 /// Hears that something is there to look at.
 pub type Hook = Box<dyn FnOnce() + Send>;
 
-/// Hears what was received.
-pub type Taken = Box<dyn FnOnce(Received) + Send>;
+/// Hears what was received. A closure will do.
+pub trait Take: Send {
+    /// Once, without a lock.
+    fn take(self: Box<Self>, received: Received);
+}
+
+impl<F: FnOnce(Received) + Send> Take for F {
+    fn take(self: Box<Self>, received: Received) {
+        self(received);
+    }
+}
+
+/// Whoever hears what was received.
+pub type Taken = Box<dyn Take>;
 
 /// One stream, for its host and for the task of its connection.
 pub struct Link {
@@ -157,7 +169,7 @@ impl Link {
             done(Err(given_back()));
         }
         if let Some(taken) = recv {
-            taken(Received::Failed(given_back()));
+            taken.take(Received::Failed(given_back()));
         }
         hooks.into_iter().for_each(|hook| hook());
         drop(dropped);

@@ -21,7 +21,7 @@ impl Stream {
         self.before_send();
         match self.link().try_send(message)? {
             Sent::Accepted => Ok(()),
-            Sent::Full(message) => blocking(|completer| self.wait_to_send(message, completer)),
+            Sent::Full(message) => self.send_here(message),
         }
     }
 
@@ -45,7 +45,7 @@ impl Stream {
             self.link().try_send_many(&mut left)?;
             match left.pop_front() {
                 None => return Ok(()),
-                Some(next) => blocking(|completer| self.wait_to_send(next, completer))?,
+                Some(next) => self.send_here(next)?,
             }
         }
     }
@@ -74,7 +74,7 @@ impl Stream {
         thread::may_block()?;
         match one(self.link().try_recv(1)?) {
             Some(result) => result,
-            None => blocking(|completer| self.wait_to_recv(completer)),
+            None => one(self.recv_here(1)).unwrap_or_else(Outcome::abandoned),
         }
     }
 
@@ -98,7 +98,7 @@ impl Stream {
         thread::may_block()?;
         match many(self.link().try_recv(most.max(1))?) {
             Some(result) => result,
-            None => blocking(|completer| self.wait_to_recv_many(most.max(1), completer)),
+            None => many(self.recv_here(most.max(1))).unwrap_or_else(Outcome::abandoned),
         }
     }
 
@@ -129,7 +129,7 @@ impl Stream {
         let id = link.next_id();
         let withdrawal = Withdrawal::watch(&completer, link, move |link, cause| {
             if let Some(taken) = link.withdraw_recv(id) {
-                taken(Received::Failed(cause.error()));
+                taken.take(Received::Failed(cause.error()));
             }
         });
         let taken = move |received| {
@@ -198,6 +198,7 @@ fn pairs(header: Option<&Header>) -> Pairs {
 
 fn one(received: Received) -> Option<Result<Option<Message>>> {
     match received {
+        Received::Message(message) => Some(Ok(Some(message))),
         Received::Messages(mut messages) => Some(Ok(messages.pop_front())),
         Received::Nothing => None,
         Received::Eof => Some(Ok(None)),
@@ -207,6 +208,7 @@ fn one(received: Received) -> Option<Result<Option<Message>>> {
 
 fn many(received: Received) -> Option<Result<Vec<Message>>> {
     match received {
+        Received::Message(message) => Some(Ok(vec![message])),
         Received::Messages(messages) => Some(Ok(messages.into())),
         Received::Nothing => None,
         Received::Eof => Some(Ok(Vec::new())),

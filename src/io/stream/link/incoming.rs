@@ -14,6 +14,8 @@ pub(super) const FETCH_MARK: usize = 256 << 10;
 #[derive(Debug)]
 #[must_use]
 pub enum Received {
+    /// The next message, where no more than one was asked for.
+    Message(Message),
     /// The next messages, at least one.
     Messages(VecDeque<Message>),
     /// Nothing yet.
@@ -48,7 +50,7 @@ pub(in crate::io::stream) struct Due(Taken, Received);
 
 impl Due {
     pub(in crate::io::stream) fn tell(self) {
-        (self.0)(self.1);
+        self.0.take(self.1);
     }
 }
 
@@ -59,17 +61,29 @@ impl Incoming {
 
     /// Takes what is there. `wanted` is set if that makes room that the task waits for.
     fn take(&mut self, most: usize, wanted: &mut bool) -> Received {
-        let messages: VecDeque<_> = match self.inbox.len() {
+        let (received, taken) = match self.inbox.len() {
             0 => return self.ended(),
-            there if there <= most => std::mem::take(&mut self.inbox),
-            _ => self.inbox.drain(..most).collect(),
+            // Its list stays here, with its memory.
+            _ if most == 1
+                && let Some(message) = self.inbox.pop_front() =>
+            {
+                let taken = weight(&message);
+                (Received::Message(message), taken)
+            }
+            there => {
+                let all = there <= most;
+                let messages: VecDeque<_> =
+                    if all { std::mem::take(&mut self.inbox) } else { self.inbox.drain(..most).collect() };
+                let taken = messages.iter().map(weight).sum();
+                (Received::Messages(messages), taken)
+            }
         };
-        self.weight -= messages.iter().map(weight).sum::<usize>();
+        self.weight -= taken;
         if self.starved && self.weight < FETCH_MARK / 2 {
             self.starved = false;
             *wanted = true;
         }
-        Received::Messages(messages)
+        received
     }
 
     fn ended(&self) -> Received {
@@ -141,7 +155,7 @@ impl Link {
             found
         });
         if let Some(taken) = taken {
-            taken(found);
+            taken.take(found);
         }
     }
 

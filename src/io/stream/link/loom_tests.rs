@@ -225,14 +225,14 @@ fn receive_all(link: &Arc<Link>) -> usize {
     let mut count = 0;
     loop {
         let (ring, put) = (Arc::clone(&bell), Arc::clone(&there));
-        let taken = Box::new(move |received| {
+        let taken = Box::new(move |received: Received| {
             assert!(put.lock().unwrap().replace(received).is_none(), "told once");
             ring.ring();
         });
         link.recv_when_there(link.next_id(), 1, taken);
         bell.wait();
         match there.lock().unwrap().take() {
-            Some(Received::Messages(messages)) => count += messages.len(),
+            Some(Received::Message(_)) => count += 1,
             Some(Received::Eof) => return count,
             other => panic!("{other:?}"),
         }
@@ -287,8 +287,8 @@ fn a_receive_is_withdrawn_or_gets_the_message() {
         let host = thread::spawn(move || {
             let got = Arc::new(AtomicUsize::new(0));
             let (id, count) = (host.next_id(), Arc::clone(&got));
-            let taken: Taken = Box::new(move |received| {
-                assert!(matches!(&received, Received::Messages(messages) if messages.len() == 1));
+            let taken: Taken = Box::new(move |received: Received| {
+                assert!(matches!(received, Received::Message(_)));
                 count.fetch_add(1, Ordering::SeqCst);
             });
             host.recv_when_there(id, 1, taken);
@@ -303,7 +303,7 @@ fn a_receive_is_withdrawn_or_gets_the_message() {
         let got = got.load(Ordering::SeqCst);
         assert_eq!(got, usize::from(!withdrawn));
         let next = link.try_recv(1).unwrap();
-        assert_eq!(matches!(next, Received::Messages(_)), withdrawn, "neither lost nor doubled");
+        assert_eq!(matches!(next, Received::Message(_)), withdrawn, "neither lost nor doubled");
     });
 }
 
@@ -317,10 +317,10 @@ fn a_timed_receive_tells_the_task_that_it_waits() {
         let host = thread::spawn(move || {
             let bell = Arc::new(Bell::default());
             let ring = Arc::clone(&bell);
-            host.recv_when_there(host.next_id(), 1, Box::new(move |_| ring.ring()));
+            host.recv_when_there(host.next_id(), 1, Box::new(move |_: Received| ring.ring()));
             bell.wait();
             let id = host.next_id();
-            host.recv_when_there(id, 1, Box::new(|_| panic!("withdrawn")));
+            host.recv_when_there(id, 1, Box::new(|_: Received| panic!("withdrawn")));
             drop(host.withdraw_recv(id).expect("nobody else takes it"));
             host.release();
         });
@@ -354,7 +354,7 @@ fn cancel_and_end_and_release() {
         link.recv_when_there(
             1,
             1,
-            Box::new(move |received| {
+            Box::new(move |received: Received| {
                 assert!(matches!(received, Received::Failed(_)));
                 told.done()(Err(error()));
             }),

@@ -134,8 +134,12 @@ impl World {
         self.recvs += 1;
         let (id, ends) = (self.link.next_id(), Arc::clone(&self.ends));
         self.pending.1 = id;
-        let taken = Box::new(move |received| {
+        let taken = Box::new(move |received: Received| {
             ends.recvs.fetch_add(1, Ordering::SeqCst);
+            let received = match received {
+                Received::Message(message) => Received::Messages(VecDeque::from([message])),
+                other => other,
+            };
             match received {
                 Received::Messages(messages) => {
                     assert_eq!(ends.eof.load(Ordering::SeqCst), 0, "a message after the end");
