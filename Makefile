@@ -6,7 +6,8 @@ TASK    := @scripts/task
 
 .DEFAULT_GOAL := build
 .PHONY: build help demo test test-rust test-c test-install test-hosts test-interop test-conformance test-long \
-        header lint asan valgrind loom abidiff fuzz-abi fuzz-smoke bench bench-quick bench-codec performance sim install clean
+        header lint asan valgrind faults sim sim-long faults-long loom abidiff fuzz-abi fuzz-smoke bench bench-quick \
+        bench-codec performance install clean
 
 build: ## the release library: target/release/libkrpc.so, libkrpc.so.0, libkrpc.a
 	$(TASK) build
@@ -38,7 +39,7 @@ test-conformance: ## the calls that every language must make alike, by the C run
 test-interop: ## against real peers
 	$(TASK) test-interop
 
-test-long: ## test, plus a 10 GB export, loom, abidiff, AddressSanitizer and longer fuzzing
+test-long: ## test, plus a 10 GB export, loom, abidiff, AddressSanitizer, longer simulation, faults and fuzzing
 	$(TASK) test-long
 
 header: ## write include/krpc.h and abi/*.txt anew after a change in src/capi
@@ -53,7 +54,16 @@ asan: ## the C programs with AddressSanitizer and UBSan
 valgrind: ## the C programs under valgrind only
 	$(TASK) valgrind
 
-loom: ## every interleaving of the models of src/op, to a bound
+faults: ## the examples, while one system call of the library fails
+	$(TASK) faults
+
+faults-long: ## the same for every call of every example
+	$(TASK) faults-long
+
+sim-long: ## 200,000 simulated schedules for each protocol, and every order of longer scripts
+	$(TASK) sim-long
+
+loom: ## every interleaving of the models of src/op and src/io, to a bound
 	$(TASK) loom
 
 abidiff: ## the library's ABI, compared with that of the last commit

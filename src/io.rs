@@ -17,6 +17,8 @@ pub mod workers;
 mod conn;
 mod inbox;
 mod inherited;
+#[cfg(all(test, krpc_loom))]
+mod loom_task;
 mod sys;
 mod transport;
 

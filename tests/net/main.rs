@@ -5,6 +5,7 @@ mod hostile;
 mod limited;
 mod load;
 mod multiplexed;
+mod resets;
 mod shards;
 mod slow;
 mod started;
