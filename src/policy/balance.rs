@@ -186,7 +186,8 @@ enum Rule {
     Random(round::Cumulative),
     Alias(round::Alias),
     Consistent(consistent::Ring),
-    LeastLoaded,
+    /// With the greatest weight.
+    LeastLoaded(u32),
     P2c(round::Cumulative),
     Tagged(FxHashMap<String, Group>),
 }
@@ -205,7 +206,7 @@ impl Group {
             Kind::WeightedRandom => Rule::Random(round::Cumulative::new(&weights())),
             Kind::WeightedRandomAlias => Rule::Alias(round::Alias::new(&weights())),
             Kind::Consistent(how) => Rule::Consistent(consistent::Ring::new(&nodes, *how)),
-            Kind::LeastLoaded => Rule::LeastLoaded,
+            Kind::LeastLoaded => Rule::LeastLoaded(weights().into_iter().max().unwrap_or(0)),
             Kind::P2cEwma => Rule::P2c(round::Cumulative::new(&weights())),
             Kind::Tagged { tag, inner } => {
                 let mut groups: FxHashMap<String, Vec<Arc<Node>>> = FxHashMap::default();
@@ -229,7 +230,7 @@ impl Group {
             Rule::Random(cumulative) => cumulative.at(chance),
             Rule::Alias(alias) => alias.at(chance),
             Rule::Consistent(ring) => ring.at(ask.key, turn),
-            Rule::LeastLoaded => load::least_loaded(&self.nodes, chance),
+            Rule::LeastLoaded(greatest) => load::least_loaded(&self.nodes, *greatest, chance),
             Rule::P2c(cumulative) => load::better_of_two(&self.nodes, cumulative, chance, ask.now),
             Rule::Empty | Rule::Tagged(_) => usize::MAX,
         }

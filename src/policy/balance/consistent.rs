@@ -47,6 +47,10 @@ pub(super) struct Ring {
     hashes: Vec<u64>,
     owners: Vec<u32>,
     nodes: usize,
+    /// By the upper bits of a hash: where its points begin. About as many entries as points, so that few are
+    /// left to search.
+    starts: Vec<u32>,
+    shift: u32,
 }
 
 impl Ring {
@@ -64,14 +68,22 @@ impl Ring {
         }
         // The order of the list must not matter, even where two points are equal.
         points.sort_unstable();
-        let hashes = points.iter().map(|(hash, ..)| *hash).collect();
+        let hashes: Vec<u64> = points.iter().map(|(hash, ..)| *hash).collect();
         let owners = points.iter().map(|(.., owner)| *owner).collect();
-        Ring { hashes, owners, nodes: nodes.len() }
+        let bits = hashes.len().max(2).next_power_of_two().ilog2();
+        let shift = 64 - bits;
+        let start = |bucket: u64| hashes.partition_point(|point| point >> shift < bucket);
+        let starts = (0..=1u64 << bits).map(|bucket| u32::try_from(start(bucket)).unwrap_or(u32::MAX));
+        Ring { starts: starts.collect(), shift, owners, nodes: nodes.len(), hashes }
     }
 
     fn first(&self, key: &[u8]) -> usize {
         let hash = hash(key);
-        let at = self.hashes.partition_point(|point| *point <= hash);
+        let bucket = index(hash >> self.shift);
+        let start = |bucket: usize| self.starts.get(bucket).map_or(0, |start| *start as usize);
+        let (from, to) = (start(bucket), start(bucket + 1));
+        let within = self.hashes.get(from..to).unwrap_or_default();
+        let at = from + within.partition_point(|point| *point <= hash);
         if at == self.hashes.len() { 0 } else { at }
     }
 

@@ -8,7 +8,8 @@ use crate::policy::number::{below, index, mix};
 use crate::policy::time::Time;
 
 /// The node with the fewest calls under way for its weight; among equals the first from one by chance on.
-pub(super) fn least_loaded(nodes: &[Arc<Node>], chance: u64) -> usize {
+/// Nothing is better than an idle node of the greatest weight, so there the search ends.
+pub(super) fn least_loaded(nodes: &[Arc<Node>], greatest: u32, chance: u64) -> usize {
     let from = index(below(chance, nodes.len() as u64)).min(nodes.len());
     let (front, back) = nodes.split_at(from);
     let order = back.iter().zip(from..).chain(front.iter().zip(0..));
@@ -17,6 +18,9 @@ pub(super) fn least_loaded(nodes: &[Arc<Node>], chance: u64) -> usize {
         let (load, weight) = (u64::from(node.in_flight()) + 1, u64::from(node.weight()));
         if best.is_none_or(|(_, best_load, best_weight)| load * best_weight < best_load * weight) {
             best = Some((at, load, weight));
+            if load == 1 && weight == u64::from(greatest) {
+                break;
+            }
         }
     }
     best.map_or(usize::MAX, |(at, ..)| at)

@@ -168,6 +168,23 @@ fn consistent_hashing_needs_a_key_and_bears_zero_weights() {
 }
 
 #[test]
+fn a_key_belongs_to_the_next_point_above_it() {
+    let how = Consistent { virtual_factor: 7, weighted: true };
+    let balancer = balancer(Kind::Consistent(how), &[1, 2, 3]);
+    let mut points = Vec::new();
+    for (at, weight) in (0u64..3).zip(1..) {
+        for point in 0..weight * 7 {
+            points.push((hash(format!("10.0.0.{at}:80#{point}").as_bytes()), at));
+        }
+    }
+    points.sort_unstable();
+    for key in (0..5000).map(|n| format!("key{n}")) {
+        let above = points.iter().find(|(point, _)| *point > hash(key.as_bytes())).unwrap_or(&points[0]);
+        assert_eq!(owner(&balancer, &key), format!("10.0.0.{}:80", above.1), "{key}");
+    }
+}
+
+#[test]
 fn tags_make_groups() {
     let tagged = |inner| Kind::Tagged { tag: "idc".into(), inner: Box::new(inner) };
     assert_eq!(tagged(Kind::WeightedRoundRobin).name(), "tagging_weight_round_robin");
