@@ -45,6 +45,11 @@ impl<T> Slot<T> {
         Slot { tag: AtomicU64::new(tag(O::KIND)), value }
     }
 
+    /// What the handle leads to.
+    pub(super) fn value(&self) -> &T {
+        &self.value
+    }
+
     /// The pointer that the host sees.
     pub(super) fn as_handle<O: Opaque<Inner = T>>(&self) -> *const O {
         let slot = std::ptr::from_ref(self);

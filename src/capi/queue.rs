@@ -12,15 +12,16 @@ use crate::capi::reply::krpc_reply;
 use crate::capi::request::krpc_request;
 use crate::capi::status::krpc_status;
 use crate::capi::stream::krpc_stream;
+use crate::capi::stream_event::krpc_stream_record;
 use crate::capi::types::{SizedStruct, check_item_size, write_sized};
 use crate::observe::handles::Kind;
 use crate::op::operation::Finished;
 use crate::op::queue::QueueError;
 use crate::rpc::event::{Event, StreamFinished, WatchedQueue};
 use crate::rpc::may_block;
-use crate::rpc::stream::Delivered;
+use crate::rpc::stream::{Delivered, Observed};
 
-/// A bounded queue of events: ends of calls, requests and streams of servers, messages of streams, questions. Any number of threads may take
+/// A bounded queue of events: ends of calls, requests and streams of servers, messages of streams, what was observed of streams, questions. Any number of threads may take
 /// from it; an event loop watches its descriptor.
 ///
 /// Shut it down with `krpc_queue_shutdown`, free it with `krpc_queue_free`.
@@ -55,6 +56,8 @@ pub enum krpc_event_kind {
     KRPC_EVENT_KIND_STREAM_MESSAGE = 6,
     /// A stream that delivers has come to its end: status OK when the peer has said everything, else `error`.
     KRPC_EVENT_KIND_STREAM_END = 7,
+    /// An observer of streams has seen something: `record`.
+    KRPC_EVENT_KIND_STREAM_RECORD = 8,
 }
 
 /// One event. It owns what it carries until `krpc_event_release`; set a pointer to NULL to keep what is
@@ -64,7 +67,7 @@ pub enum krpc_event_kind {
 pub struct krpc_event {
     /// A `krpc_event_kind`.
     pub kind: i32,
-    /// How the operation or the stream ended; OK for other kinds.
+    /// How the operation or the stream ended, what a record says; OK for other kinds.
     pub status: i32,
     /// The host's word for what it belongs to.
     pub tag: u64,
@@ -80,8 +83,10 @@ pub struct krpc_event {
     pub message: *mut krpc_message,
     /// Why a stream ended, or NULL.
     pub error: *mut krpc_error,
-    /// Of a stream that delivers: 0 for its first event, one more for each. 0 for other kinds.
+    /// Of a stream that delivers or is observed: 0 for its first event, one more for each. 0 for other kinds.
     pub sequence: u64,
+    /// What an observer has seen of a stream, or NULL.
+    pub record: *mut krpc_stream_record,
 }
 
 impl krpc_event {
@@ -96,6 +101,7 @@ impl krpc_event {
         message: std::ptr::null_mut(),
         error: std::ptr::null_mut(),
         sequence: 0,
+        record: std::ptr::null_mut(),
     };
 
     fn of(kind: krpc_event_kind, tag: u64) -> krpc_event {
@@ -121,6 +127,7 @@ impl From<Event> for krpc_event {
             },
             Event::StreamCall { tag, finished } => stream_call(tag, finished),
             Event::StreamMessage { tag, delivered } => stream_message(tag, delivered),
+            Event::StreamObserved { tag, observed } => stream_record(tag, *observed),
         }
     }
 }
@@ -138,8 +145,7 @@ fn stream_call(tag: u64, finished: StreamFinished) -> krpc_event {
         StreamFinished::Done(finished) => ended(kind, tag, finished),
         StreamFinished::Recv(finished) => ended(kind, tag, finished),
         StreamFinished::Pairs(finished) => ended(kind, tag, finished),
-        // Nothing in this ABI starts one.
-        StreamFinished::RecvMany(_) => krpc_event::of(kind, tag),
+        StreamFinished::RecvMany(finished) => ended(kind, tag, finished),
     }
 }
 
@@ -157,6 +163,16 @@ fn stream_message(tag: u64, delivered: Delivered) -> krpc_event {
         }
     }
     taken
+}
+
+fn stream_record(tag: u64, observed: Observed) -> krpc_event {
+    let event = observed.into_event();
+    krpc_event {
+        status: event.failure().map_or(0, |code| code as i32),
+        sequence: event.sequence,
+        record: handle::give(event.into()),
+        ..krpc_event::of(krpc_event_kind::KRPC_EVENT_KIND_STREAM_RECORD, tag)
+    }
 }
 
 /// A queue.
@@ -254,6 +270,7 @@ pub unsafe extern "C" fn krpc_event_release(event: *mut krpc_event) {
             handle::free(std::mem::replace(&mut event.stream, std::ptr::null_mut()));
             handle::free(std::mem::replace(&mut event.message, std::ptr::null_mut()));
             handle::free(std::mem::replace(&mut event.error, std::ptr::null_mut()));
+            handle::free(std::mem::replace(&mut event.record, std::ptr::null_mut()));
         }
     });
 }

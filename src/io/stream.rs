@@ -12,7 +12,7 @@ mod server;
 mod task;
 
 pub use client::{Pool, PoolOptions, Stats};
-pub use link::{Done, Hook, Link, Received, Sent, Taken, given_back};
+pub use link::{Done, Hook, Link, MetaHook, Received, Sent, Taken, already, given_back};
 pub use mailbox::Mailbox;
 pub use open::{Opener, Opening};
 pub use server::ServerSide;

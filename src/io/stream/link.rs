@@ -5,6 +5,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use crate::base::lock::Mutex;
 use crate::base::{Code, Error, Limits, Message, Result, StreamLimits, StreamReason};
 use crate::io::stream::mailbox::Mailbox;
@@ -28,6 +30,9 @@ pub type Done = Box<dyn FnOnce(Result<()>) + Send>;
 
 /// Hears that something is there to look at.
 pub type Hook = Box<dyn FnOnce() + Send>;
+
+/// Hears of META frames: pairs and content.
+pub type MetaHook = Arc<dyn Fn(&Header, &Bytes) + Send + Sync>;
 
 /// Hears what was received.
 pub type Taken = Box<dyn FnOnce(Received) + Send>;
@@ -105,6 +110,7 @@ struct State {
     on_header: Vec<Hook>,
     on_end: Vec<Hook>,
     on_stopping: Vec<Hook>,
+    on_meta: Option<MetaHook>,
 }
 
 /// What the task finds at its next look.
@@ -179,6 +185,13 @@ impl Link {
             state.push(message);
             Ok(Sent::Accepted)
         })
+    }
+
+    /// Whether a send would be accepted now. Without another sender it stays so.
+    pub fn has_room(&self) -> Result<bool> {
+        let state = self.state.lock();
+        state.may_send()?;
+        Ok(state.unsent < SEND_MARK)
     }
 
     /// Leaves messages to be sent, as many as there is room for; what is left over stays in the list.
@@ -404,6 +417,11 @@ impl Link {
         });
     }
 
+    /// Hears of META frames from now on. Until then they are dropped.
+    pub fn on_meta(&self, hook: MetaHook) {
+        self.state.lock().on_meta = Some(hook);
+    }
+
     fn hook(&self, hook: Hook, waiting: impl FnOnce(&mut State) -> Option<&mut Vec<Hook>>) {
         let mut state = self.state.lock();
         match waiting(&mut state) {
@@ -442,8 +460,9 @@ pub fn given_back() -> Error {
     Error::new(Code::Closed, "the stream was freed")
 }
 
+/// How a call ends that another one of its kind stands in the way of.
 #[cold]
-pub(super) fn already(what: &str) -> Error {
+pub fn already(what: &str) -> Error {
     Error::new(Code::InvalidState, format!("another {what} is pending on the stream"))
 }
 
@@ -584,6 +603,10 @@ impl Link {
         let mut state = self.state.lock();
         state.header.get_or_insert(header);
         std::mem::take(&mut state.on_header)
+    }
+
+    pub(super) fn meta_hook(&self) -> Option<MetaHook> {
+        self.state.lock().on_meta.clone()
     }
 
     pub(super) fn set_stopping(&self) -> Vec<Hook> {
