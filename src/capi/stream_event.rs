@@ -28,7 +28,8 @@ pub enum krpc_stream_event_kind {
     KRPC_STREAM_EVENT_KIND_SEND = 2,
     /// A message was received, or a recv has failed. The end of messages is no such event.
     KRPC_STREAM_EVENT_KIND_RECV = 3,
-    /// The stream is over; its last event. Of an opening that failed it is the only one.
+    /// The stream is over. Messages that had arrived may still be received, and are events, afterwards. Of an
+    /// opening that failed it is the only event.
     KRPC_STREAM_EVENT_KIND_END = 4,
     /// Client: the server's header has come.
     KRPC_STREAM_EVENT_KIND_HEADER = 5,

@@ -29,7 +29,8 @@ pub enum StreamEventKind {
     Send = 2,
     /// A message was received, or a receive has failed. The end of messages is none.
     Recv = 3,
-    /// The stream is over. Of an opening that failed it is the only event.
+    /// The stream is over; what had arrived may still be received afterwards. Of an opening that failed it is
+    /// the only event.
     End = 4,
     /// Client: the server's HEADER has come.
     Header = 5,
