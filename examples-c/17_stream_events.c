@@ -76,7 +76,7 @@ static void upload(const krpc_client *client, const krpc_method *method, const i
 {
     krpc_stream *stream = NULL;
     krpc_error *error = NULL;
-    krpc_message *stored = NULL;
+    krpc_message *stored = NULL, *none = NULL;
     krpc_client_open_stream(client, method, NULL, &stream, NULL);
     for (size_t i = 0; i < count; i++) {
         krpc_message *reading = number(readings[i]);
@@ -86,6 +86,7 @@ static void upload(const krpc_client *client, const krpc_method *method, const i
     krpc_stream_close_send(stream, NULL);
     if (krpc_stream_recv(stream, &stored, &error) == KRPC_OK && stored != NULL) {
         printf("stored %d readings\n", (int)number_in(stored));
+        krpc_stream_recv(stream, &none, NULL); /* to the end: a stream that is freed before is cancelled */
     } else {
         krpc_str text = {NULL, 0};
         int32_t type_id = 0;
