@@ -314,6 +314,33 @@ static void the_rest_is_caught(void)
     krpc_queue_free(queue);
 }
 
+/* ---- a runtime that has ended ---------------------------------------------------------------------------------------------------- */
+
+static void a_runtime_that_ended_opens_nothing(void)
+{
+    krpc_runtime *runtime = krpc_runtime_new(NULL, NULL);
+    char address[32];
+    int listener = raw_listen(1, address);
+    krpc_client_options *options = options_to(krpc_cstr(address));
+    CHECK(krpc_client_options_set_runtime(options, runtime, NULL) == KRPC_OK);
+    krpc_client *client = krpc_client_build(options, NULL);
+    krpc_method *method = krpc_client_method(client, KRPC_STR("A/B"), 0, NULL);
+    krpc_stream *stream = NULL;
+    CHECK(krpc_client_open_stream(client, method, NULL, &stream, NULL) == KRPC_OK);
+    CHECK(krpc_runtime_shutdown(runtime, NULL) == KRPC_OK);
+    krpc_stream_free(stream);
+    for (int i = 0; i < 2; i++) {
+        CHECK(krpc_client_open_stream(client, method, NULL, &stream, NULL) != KRPC_OK && stream == NULL);
+        krpc_op *op = NULL;
+        if (krpc_client_start_open_stream(client, method, NULL, NULL, &op, NULL) == KRPC_OK)
+            CHECK(op_end(op) != KRPC_OK);
+    }
+    krpc_method_free(method);
+    krpc_client_free(client);
+    krpc_runtime_free(runtime);
+    close(listener);
+}
+
 int main(void)
 {
     stage all;
@@ -323,5 +350,6 @@ int main(void)
     stage_close(&all);
     a_stop_is_a_completion();
     the_rest_is_caught();
+    a_runtime_that_ended_opens_nothing();
     return end_of_net_test();
 }

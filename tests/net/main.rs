@@ -10,6 +10,7 @@ mod slow;
 mod started;
 mod stream_ends;
 mod stream_flow;
+mod stream_hooks;
 mod streams;
 mod streams_idl;
 mod support;

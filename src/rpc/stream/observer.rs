@@ -331,3 +331,80 @@ impl Drop for Share {
         self.0.fetch_sub(1, Ordering::AcqRel);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(sequence: u64) -> StreamEvent {
+        let stream = StreamInfo {
+            side: crate::base::StreamSide::Client,
+            service: Bytes::new(),
+            method: Bytes::from_static(b"M"),
+            peer: "".into(),
+            number: 1,
+        };
+        StreamEvent {
+            kind: StreamEventKind::Send,
+            at: crate::io::clock::now(),
+            stream: Arc::new(stream),
+            sequence,
+            message: 0,
+            bytes: 0,
+            error: None,
+            pairs: Metainfo::new(),
+            totals: StreamStats::default(),
+        }
+    }
+
+    /// Names may come from peers: they are counted apart only up to a limit.
+    #[test]
+    fn methods_beyond_the_limit_count_together() {
+        let observer = StreamObserver::new(0, StreamEvents::Nowhere);
+        let name = |number: usize| Bytes::from(format!("m{number}"));
+        for number in 0..MAX_METHODS + 10 {
+            let counts = observer.counts_of(&Bytes::from_static(b"S"), &name(number));
+            counts.count(StreamEventKind::Send, 7, false, true);
+        }
+        assert_eq!(observer.method_count(), MAX_METHODS + 1);
+        let first = observer.method_at(0).unwrap();
+        assert_eq!(
+            (first.service(), first.method(), first.read().messages.bytes_sent),
+            (&b"S"[..], &b"m0"[..], 7)
+        );
+        let others = observer.method_at(MAX_METHODS).unwrap();
+        assert_eq!((others.method(), others.read().messages.messages_sent), (&b""[..], 10));
+        assert!(observer.method_at(MAX_METHODS + 1).is_none());
+        let again = observer.counts_of(&Bytes::from_static(b"S"), &name(3));
+        assert!(Arc::ptr_eq(&again, &observer.method_at(3).unwrap()));
+    }
+
+    #[test]
+    fn events_leave_half_of_a_queue_to_others() {
+        let queue: Arc<Queue> = Queue::new(5, None);
+        let events = StreamEvents::Queue { queue: Arc::clone(&queue), tag: 3 };
+        let observer = StreamObserver::new(StreamEventKind::Send.bit(), events);
+        (0..4).for_each(|number| observer.tell(event(number)));
+        assert_eq!((observer.dropped(), queue.stats().queued), (2, 2));
+        let others: Vec<_> = (0..3).map(|_| queue.reserve().ok()).collect();
+        assert!(others.iter().all(Option::is_some));
+        // What was taken makes room, also in the share, when it is let go.
+        let mut taken = Vec::new();
+        assert_eq!(queue.take(&mut taken, 1, None).count, 1);
+        observer.tell(event(4));
+        assert_eq!(observer.dropped(), 3, "the event is still held");
+        taken.clear();
+        observer.tell(event(5));
+        assert_eq!((observer.dropped(), queue.stats().queued), (3, 2));
+    }
+
+    #[test]
+    fn a_business_status_is_no_failure() {
+        let mut event = event(0);
+        assert_eq!(event.failure(), None);
+        event.error = Some(Error::biz(crate::base::Biz { code: 1, ..Default::default() }));
+        assert_eq!(event.failure(), None);
+        event.error = Some(Error::new(Code::Cancelled, "x"));
+        assert_eq!(event.failure(), Some(Code::Cancelled));
+    }
+}

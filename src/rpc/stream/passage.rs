@@ -65,8 +65,8 @@ impl Stream {
         false
     }
 
-    /// What it passes, if anybody looks.
-    #[inline]
+    /// What it passes, if anybody looks. All that a message costs where nobody does.
+    #[inline(always)]
     pub(super) fn tap(&self) -> Option<&Arc<Tap>> {
         self.inner.tap.get()
     }
@@ -77,22 +77,25 @@ impl Stream {
     }
 
     /// A message as it leaves.
-    #[inline]
+    #[inline(always)]
     pub(super) fn outgoing(&self, message: Message) -> Result<Message> {
         match self.tap() {
             None => Ok(message),
-            Some(tap) => {
-                let bytes = message.len();
-                tap.outgoing(message).inspect_err(|error| {
-                    tap.sent(bytes, Some(error));
-                    self.inner.refuse(error);
-                })
-            }
+            Some(tap) => self.tapped_out(tap, message),
         }
     }
 
+    #[inline(never)]
+    fn tapped_out(&self, tap: &Tap, message: Message) -> Result<Message> {
+        let bytes = message.len();
+        tap.outgoing(message).inspect_err(|error| {
+            tap.sent(bytes, Some(error));
+            self.inner.refuse(error);
+        })
+    }
+
     /// What became of it.
-    #[inline]
+    #[inline(always)]
     pub(super) fn sent(&self, bytes: usize, error: Option<&Error>) {
         if let Some(tap) = self.tap() {
             tap.sent(bytes, error);
@@ -100,16 +103,19 @@ impl Stream {
     }
 
     /// What was received as the host gets it.
-    #[inline]
+    #[inline(always)]
     pub(super) fn incoming(&self, received: Received) -> Received {
         match self.tap() {
             None => received,
-            Some(tap) => {
-                let received = tap.incoming(received);
-                self.inner.end_if_refused(tap);
-                received
-            }
+            Some(tap) => self.tapped_in(tap, received),
         }
+    }
+
+    #[inline(never)]
+    fn tapped_in(&self, tap: &Tap, received: Received) -> Received {
+        let received = tap.incoming(received);
+        self.inner.end_if_refused(tap);
+        received
     }
 }
 
