@@ -164,8 +164,8 @@ pub unsafe extern "C" fn krpc_reply_message_at(
     guard_or(std::ptr::null(), || {
         // SAFETY: the host vouches for the handle.
         let ended = unsafe { handle::get(reply, "reply") }.ok();
-        let all = ended.into_iter().flat_map(|ended| ended.message.iter().chain(&ended.more));
-        all.skip(index).next().map_or(std::ptr::null(), Slot::as_handle)
+        let mut all = ended.into_iter().flat_map(|ended| ended.message.iter().chain(&ended.more));
+        all.nth(index).map_or(std::ptr::null(), Slot::as_handle)
     })
 }
 

@@ -15,16 +15,19 @@ use krpc::rpc::stream::{
 
 use crate::support::*;
 
+/// How many messages had passed at the end, and what it ended with.
+type Ends = Arc<Mutex<Vec<(usize, Option<Code>)>>>;
+
 /// Counts what passes, per stream; what it is told to do with messages that hold certain bytes it does.
 #[derive(Default)]
 struct Counting {
-    ended: Arc<Mutex<Vec<(usize, Option<Code>)>>>,
+    ended: Ends,
     dropped: Arc<AtomicUsize>,
 }
 
 struct Counted {
     passed: AtomicUsize,
-    ended: Arc<Mutex<Vec<(usize, Option<Code>)>>>,
+    ended: Ends,
     dropped: Arc<AtomicUsize>,
 }
 

@@ -146,10 +146,10 @@ impl Tap {
         if let Some(error) = self.refusal() {
             return Err(error.clone());
         }
-        let pass = |message, hook: &Box<dyn StreamHook>| {
+        let pass = |message, hook: &dyn StreamHook| {
             foreign("a stream interceptor", || hook.send(self.info(), message))
         };
-        self.hooks.iter().try_fold(message, pass).inspect_err(|error| self.refuse(error))
+        self.hooks.iter().map(Box::as_ref).try_fold(message, pass).inspect_err(|error| self.refuse(error))
     }
 
     /// What became of a message to send.
@@ -194,10 +194,10 @@ impl Tap {
 
     fn take_in(&self, message: Message) -> Result<Message> {
         let bytes = message.len();
-        let pass = |message, hook: &Box<dyn StreamHook>| {
+        let pass = |message, hook: &dyn StreamHook| {
             foreign("a stream interceptor", || hook.recv(self.info(), message))
         };
-        let passed = self.hooks.iter().rev().try_fold(message, pass);
+        let passed = self.hooks.iter().rev().map(Box::as_ref).try_fold(message, pass);
         passed.inspect(|_| self.received(bytes, None)).inspect_err(|error| {
             self.refuse(error);
             self.received(bytes, Some(error));
