@@ -1,22 +1,25 @@
 //! `krpc_queue`: a bounded queue of completions, requests, streams and questions.
 
+use std::any::Any;
+
 use crate::base::{Code, Error, Result};
 use crate::capi::decision::krpc_decision;
 use crate::capi::ending::Ending;
 use crate::capi::error::krpc_error;
 use crate::capi::guard::{guard, guard_new, guard_or, put};
-use crate::capi::handle::{self, Opaque};
+use crate::capi::handle::{self, Opaque, Slot};
 use crate::capi::message::krpc_message;
 use crate::capi::op::wait_time;
-use crate::capi::reply::krpc_reply;
+use crate::capi::reply::{Ended, krpc_reply, leave};
 use crate::capi::request::krpc_request;
 use crate::capi::status::krpc_status;
 use crate::capi::stream::krpc_stream;
 use crate::capi::stream_event::krpc_stream_record;
-use crate::capi::types::{SizedStruct, check_item_size, write_sized};
+use crate::capi::types::{SizedItem, SizedStruct, check_item_size, item_at, write_item, write_sized};
 use crate::observe::handles::Kind;
 use crate::op::operation::Finished;
 use crate::op::queue::QueueError;
+use crate::op::spent::Spent;
 use crate::rpc::event::{Event, StreamFinished, WatchedQueue};
 use crate::rpc::may_block;
 use crate::rpc::stream::{Delivered, Observed};
@@ -85,8 +88,13 @@ pub struct krpc_event {
     pub error: *mut krpc_error,
     /// Of a stream that delivers or is observed: 0 for its first event, one more for each. 0 for other kinds.
     pub sequence: u64,
-    /// What an observer has seen of a stream, or NULL.
+    /// What an observer has seen of a stream, or NULL. Only where `kind` says so.
     pub record: *mut krpc_stream_record,
+}
+
+// SAFETY: repr(C); integers and pointers that are checked before use.
+unsafe impl SizedItem for krpc_event {
+    const FIRST: usize = 72;
 }
 
 impl krpc_event {
@@ -112,6 +120,7 @@ impl krpc_event {
 impl From<Event> for krpc_event {
     fn from(event: Event) -> krpc_event {
         match event {
+            Event::Ready { tag, of_stream, failure, ending } => ready(tag, of_stream, failure, ending),
             Event::Call { tag, finished } => ended(krpc_event_kind::KRPC_EVENT_KIND_CALL, tag, finished),
             Event::Request { tag, request } => krpc_event {
                 request: handle::give((*request).into()),
@@ -136,6 +145,15 @@ fn ended<T: Ending>(kind: krpc_event_kind, tag: u64, finished: Finished<T>) -> k
     let status = finished.failure().map_or(0, |code| code as i32);
     let reply = finished.take().map_or(std::ptr::null_mut(), |ended| handle::give(ended.into()));
     krpc_event { status, reply, ..krpc_event::of(kind, tag) }
+}
+
+fn ready(tag: u64, of_stream: bool, failure: Option<Code>, ending: Box<dyn Any + Send>) -> krpc_event {
+    let kind = match of_stream {
+        true => krpc_event_kind::KRPC_EVENT_KIND_STREAM_CALL,
+        false => krpc_event_kind::KRPC_EVENT_KIND_CALL,
+    };
+    let reply = ending.downcast::<Slot<Ended>>().map_or(std::ptr::null_mut(), handle::give_ready);
+    krpc_event { status: failure.map_or(0, |code| code as i32), reply, ..krpc_event::of(kind, tag) }
 }
 
 fn stream_call(tag: u64, finished: StreamFinished) -> krpc_event {
@@ -243,8 +261,9 @@ pub unsafe extern "C" fn krpc_queue_take(
         let end = fed.queue().take(&mut taken, capacity, wait_time(timeout_ms)?).end;
         let all = taken.into_iter().map(krpc_event::from).chain(end.then_some(krpc_event::END));
         // SAFETY: checked above, and the host vouches for `capacity` events of `event_size` bytes.
-        let written =
-            all.enumerate().map(|(index, event)| unsafe { write(events, event_size, index, event) });
+        let written = all.enumerate().map(|(index, event)| unsafe {
+            write_item(item_at(events, event_size, index), event_size, fitting(event, event_size))
+        });
         put(count, written.count());
         Ok(())
     })
@@ -257,20 +276,9 @@ pub unsafe extern "C" fn krpc_queue_take(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn krpc_event_release(event: *mut krpc_event) {
     guard_or((), || {
-        if event.is_null() {
-            return;
-        }
-        // SAFETY: not NULL; the host vouches for an event that it took or cleared.
-        let event = unsafe { &mut *event };
-        // SAFETY: as above; NULL is fine for all of them.
-        unsafe {
-            handle::free(std::mem::replace(&mut event.reply, std::ptr::null_mut()));
-            handle::free(std::mem::replace(&mut event.request, std::ptr::null_mut()));
-            handle::free(std::mem::replace(&mut event.decision, std::ptr::null_mut()));
-            handle::free(std::mem::replace(&mut event.stream, std::ptr::null_mut()));
-            handle::free(std::mem::replace(&mut event.message, std::ptr::null_mut()));
-            handle::free(std::mem::replace(&mut event.error, std::ptr::null_mut()));
-            handle::free(std::mem::replace(&mut event.record, std::ptr::null_mut()));
+        if !event.is_null() {
+            // SAFETY: not NULL; the host vouches for an event that it took or cleared.
+            drop(unsafe { release(event) });
         }
     });
 }
@@ -284,8 +292,11 @@ pub unsafe extern "C" fn krpc_event_release(event: *mut krpc_event) {
 pub unsafe extern "C" fn krpc_event_release_many(events: *mut krpc_event, event_size: usize, count: usize) {
     guard_or((), || {
         if check_events(events, event_size, count).is_ok() {
+            let mut spent = Spent::with_capacity(count);
             // SAFETY: checked above, and the host vouches for `count` events of `event_size` bytes.
-            (0..count).for_each(|index| unsafe { krpc_event_release(at(events, event_size, index)) });
+            let replies =
+                (0..count).filter_map(|index| unsafe { release(item_at(events, event_size, index)) });
+            replies.for_each(|reply| leave(reply, &mut spent));
         }
     });
 }
@@ -386,25 +397,46 @@ pub(super) fn queue_error(error: QueueError) -> Error {
     }
 }
 
+/// Releases what an event carries but for the reply, which is for the caller to drop or leave. What came later than
+/// the first version is only looked at where the kind says that it is there: an older host has no room for it.
+unsafe fn release(event: *mut krpc_event) -> Option<Box<Slot<Ended>>> {
+    // SAFETY: the caller vouches for the pointers, of which NULL is fine.
+    unsafe {
+        let kind = (*event).kind;
+        if kind > krpc_event_kind::KRPC_EVENT_KIND_CALL as i32 {
+            handle::free((&raw mut (*event).request).replace(std::ptr::null_mut()));
+            handle::free((&raw mut (*event).decision).replace(std::ptr::null_mut()));
+            handle::free((&raw mut (*event).stream).replace(std::ptr::null_mut()));
+            handle::free((&raw mut (*event).message).replace(std::ptr::null_mut()));
+            handle::free((&raw mut (*event).error).replace(std::ptr::null_mut()));
+        }
+        if kind == krpc_event_kind::KRPC_EVENT_KIND_STREAM_RECORD as i32 {
+            handle::free((&raw mut (*event).record).replace(std::ptr::null_mut()));
+        }
+        handle::take_back((&raw mut (*event).reply).replace(std::ptr::null_mut()))
+    }
+}
+
+/// An event as a host with so much room gets it. One that is older than records gets what it knows, and can release:
+/// the end of an operation whose reply is gone.
+fn fitting(event: krpc_event, event_size: usize) -> krpc_event {
+    if event_size >= size_of::<krpc_event>() || event.record.is_null() {
+        return event;
+    }
+    // SAFETY: made a moment ago, and nobody has seen it.
+    unsafe { handle::free(event.record) };
+    krpc_event {
+        kind: krpc_event_kind::KRPC_EVENT_KIND_STREAM_CALL as i32,
+        record: std::ptr::null_mut(),
+        ..event
+    }
+}
+
 fn check_events(events: *mut krpc_event, event_size: usize, count: usize) -> Result<()> {
     check_item_size::<krpc_event>(event_size, "event_size")?;
     match (events.is_null(), count) {
         (_, 0) => Err(Error::invalid_argument("capacity", "is 0")),
         (true, _) => Err(Error::invalid_argument("events", "is NULL")),
         _ => Ok(()),
-    }
-}
-
-unsafe fn at(events: *mut krpc_event, event_size: usize, index: usize) -> *mut krpc_event {
-    // SAFETY: the caller vouches for `index` events of that size.
-    unsafe { events.byte_add(event_size * index) }
-}
-
-unsafe fn write(events: *mut krpc_event, event_size: usize, index: usize, event: krpc_event) {
-    // SAFETY: as above; bytes that only a newer host knows are cleared.
-    unsafe {
-        let place = at(events, event_size, index);
-        place.cast::<u8>().write_bytes(0, event_size);
-        place.write(event);
     }
 }
