@@ -645,7 +645,10 @@ enum krpc_stream_event_kind
     KRPC_STREAM_EVENT_KIND_SEND = 2,
     /** A message was received, or a recv has failed. The end of messages is no such event. */
     KRPC_STREAM_EVENT_KIND_RECV = 3,
-    /** The stream is over; its last event. Of an opening that failed it is the only one. */
+    /**
+     * The stream is over. Messages that had arrived may still be received, and are events, afterwards. Of an
+     * opening that failed it is the only event.
+     */
     KRPC_STREAM_EVENT_KIND_END = 4,
     /** Client: the server's header has come. */
     KRPC_STREAM_EVENT_KIND_HEADER = 5,
@@ -1164,7 +1167,7 @@ typedef struct krpc_event {
     krpc_error *error;
     /** Of a stream that delivers or is observed: 0 for its first event, one more for each. 0 for other kinds. */
     uint64_t sequence;
-    /** What an observer has seen of a stream, or NULL. */
+    /** What an observer has seen of a stream, or NULL. Only where `kind` says so. */
     krpc_stream_record *record;
 } krpc_event;
 
@@ -4293,7 +4296,8 @@ uint64_t krpc_stream_hook_stream(const krpc_stream_hook *hook);
 bool krpc_stream_hook_is_server(const krpc_stream_hook *hook);
 
 /**
- * What the interceptor keeps for this stream, NULL until it was set. The library never looks behind it.
+ * What the interceptor keeps for this stream, NULL until it was set. It stays owned by the caller, who gave it; the
+ * library never looks behind it.
  *
  * Thread: callback only. Errors: none; NULL if `hook` is. Since: 0.1.
  */

@@ -108,8 +108,8 @@ pub unsafe extern "C" fn krpc_stream_hook_is_server(hook: *const krpc_stream_hoo
     guard_or(false, || unsafe { get(hook) }.is_ok_and(|hooked| hooked.info.side == StreamSide::Server))
 }
 
-/// What the interceptor keeps for this stream, NULL until it was set. Borrowed: it stays the
-/// host's, and the library never looks behind it.
+/// What the interceptor keeps for this stream, NULL until it was set. It stays owned by the caller, who gave it; the
+/// library never looks behind it.
 ///
 /// Thread: callback only. Errors: none; NULL if `hook` is. Since: 0.1.
 #[unsafe(no_mangle)]
