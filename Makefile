@@ -6,7 +6,7 @@ TASK    := @scripts/task
 
 .DEFAULT_GOAL := build
 .PHONY: build help demo test test-rust test-c test-install test-hosts test-interop test-conformance test-long \
-        header lint asan valgrind loom abidiff fuzz-abi fuzz-smoke bench bench-codec install clean
+        header lint asan valgrind loom abidiff fuzz-abi fuzz-smoke bench bench-quick bench-codec performance install clean
 
 build: ## the release library: target/release/libkrpc.so, libkrpc.so.0, libkrpc.a
 	$(TASK) build
@@ -38,7 +38,7 @@ test-conformance: ## the calls that every language must make alike, by the C run
 test-interop: ## against real peers
 	$(TASK) test-interop
 
-test-long: ## test, plus loom, abidiff, AddressSanitizer and longer fuzzing
+test-long: ## test, plus a 10 GB export, loom, abidiff, AddressSanitizer and longer fuzzing
 	$(TASK) test-long
 
 header: ## write include/krpc.h and abi/*.txt anew after a change in src/capi
@@ -67,6 +67,12 @@ fuzz-smoke: ## each fuzz target for three seconds
 
 bench: ## speed, against the floor and real peers
 	$(TASK) bench
+
+bench-quick: ## the same in under five minutes: the lanes that tell most
+	$(TASK) bench-quick
+
+performance: ## docs/performance.md and its picture, from a run of bench; wants a quiet machine
+	$(TASK) performance
 
 bench-codec: ## speed of IDL and JSON, against serde_json, and of krpc call
 	$(TASK) bench-codec

@@ -16,13 +16,13 @@ use std::time::Duration;
 use crate::base::{Code, Error, Limits, Result};
 use crate::io::listener::{Listener, Stopped};
 use crate::io::runtime::Runtime;
-use crate::io::stream::ServerSide;
+use crate::io::stream::{ServerSide, Tally};
 use crate::io::{Address, Keepalive, Setup, clock};
 use crate::proto::pingpong::Timeouts;
 use crate::rpc::server::dispatch::Dispatcher;
 use crate::rpc::server::router::{CatchAll, Router};
 use crate::rpc::stream::{
-    ConnectionOptions, StreamHandler, StreamHooks, StreamMethodOptions, StreamObserver,
+    ConnectionOptions, Counters, StreamHandler, StreamHooks, StreamMethodOptions, StreamObserver,
 };
 
 pub use crate::io::Credentials;
@@ -94,6 +94,7 @@ pub struct Server {
     listener: Listener,
     dispatcher: Arc<Dispatcher>,
     stream_observer: Option<Arc<StreamObserver>>,
+    tally: Arc<Tally>,
     // Outlives the listener: its threads serve the connections.
     _runtime: Arc<Runtime>,
 }
@@ -117,7 +118,12 @@ impl Server {
         let terms =
             dispatch::Terms { acl: options.acl, follow_caller_timeout: options.follow_caller_timeout };
         let dispatcher = Arc::new(Dispatcher::new(router, terms, options.max_in_flight, &runtime));
-        let streams = ServerSide { dispatch: dispatcher.clone(), options: Arc::new(options.streams) };
+        let tally = Arc::<Tally>::default();
+        let streams = ServerSide {
+            dispatch: dispatcher.clone(),
+            options: Arc::new(options.streams),
+            tally: Arc::clone(&tally),
+        };
         let setup = Setup {
             dispatch: dispatcher.clone(),
             limits: options.limits,
@@ -127,7 +133,7 @@ impl Server {
             log: runtime.log().clone(),
         };
         let listener = Listener::bind(&options.addresses, options.max_connections, &setup, &runtime)?;
-        Ok(Server { listener, dispatcher, stream_observer, _runtime: runtime })
+        Ok(Server { listener, dispatcher, stream_observer, tally, _runtime: runtime })
     }
 
     /// Where it listens, in the order given, with the ports that the system chose.
@@ -148,6 +154,12 @@ impl Server {
     /// Connections open now.
     pub fn connection_count(&self) -> usize {
         self.listener.connection_count()
+    }
+
+    /// What its connections of streams have seen, those that have ended included: what was refused, broke the
+    /// rules, or was too much. Numbers of frames may lag behind.
+    pub fn stream_counters(&self) -> Counters {
+        self.tally.total()
     }
 
     /// Stops gracefully: accepts no more connections, lets what has arrived be answered, and cuts off

@@ -19,6 +19,7 @@ mod delivery;
 mod ends;
 mod handle;
 mod handler;
+mod here;
 mod hook_call;
 mod interceptor;
 mod observer;
@@ -30,7 +31,7 @@ mod waits;
 
 pub use crate::io::stream::{PoolOptions, Stats};
 pub use crate::proto::stream::{
-    Finish, Options as ConnectionOptions, Pairs, RecvTimeout, StreamStats, StreamTimeouts,
+    Counters, Finish, Options as ConnectionOptions, Pairs, RecvTimeout, StreamStats, StreamTimeouts,
 };
 pub use delivery::Delivered;
 pub use handle::Stream;

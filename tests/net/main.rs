@@ -8,6 +8,7 @@ mod multiplexed;
 mod shards;
 mod slow;
 mod started;
+mod stream_conns;
 mod stream_ends;
 mod stream_flow;
 mod stream_hooks;

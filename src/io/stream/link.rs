@@ -34,8 +34,20 @@ pub type Hook = Box<dyn FnOnce() + Send>;
 /// Hears of META frames: pairs and content.
 pub type MetaHook = Arc<dyn Fn(&Header, &Bytes) + Send + Sync>;
 
-/// Hears what was received.
-pub type Taken = Box<dyn FnOnce(Received) + Send>;
+/// Hears what was received. A closure will do.
+pub trait Take: Send {
+    /// Once, without a lock.
+    fn take(self: Box<Self>, received: Received);
+}
+
+impl<F: FnOnce(Received) + Send> Take for F {
+    fn take(self: Box<Self>, received: Received) {
+        self(received);
+    }
+}
+
+/// Whoever hears what was received.
+pub type Taken = Box<dyn Take>;
 
 /// What became of a message to send.
 #[derive(Debug)]
@@ -51,6 +63,8 @@ pub enum Sent {
 #[derive(Debug)]
 #[must_use]
 pub enum Received {
+    /// The next message, where no more than one was asked for.
+    Message(Message),
     /// The next messages, at least one.
     Messages(VecDeque<Message>),
     /// Nothing yet.
@@ -141,7 +155,7 @@ pub(super) struct Due(Taken, Received);
 
 impl Due {
     pub(super) fn tell(self) {
-        (self.0)(self.1);
+        self.0.take(self.1);
     }
 }
 
@@ -262,7 +276,7 @@ impl Link {
             found
         });
         if let Some(taken) = taken {
-            taken(found);
+            taken.take(found);
         }
     }
 
@@ -362,7 +376,7 @@ impl Link {
             (pending.done)(Err(given_back()));
         }
         if let Some(pending) = recv {
-            (pending.taken)(Received::Failed(given_back()));
+            pending.taken.take(Received::Failed(given_back()));
         }
         hooks.into_iter().for_each(|hook| hook());
         drop(dropped);
@@ -504,17 +518,29 @@ impl State {
 
     /// Takes what is there; if that makes room that the task waits for, it must look.
     fn take(&mut self, most: usize) -> Received {
-        let messages: VecDeque<_> = match self.inbox.len() {
+        let (received, taken) = match self.inbox.len() {
             0 => return self.ended(),
-            there if there <= most => std::mem::take(&mut self.inbox),
-            _ => self.inbox.drain(..most).collect(),
+            // Its list stays here, with its memory.
+            _ if most == 1
+                && let Some(message) = self.inbox.pop_front() =>
+            {
+                let taken = weight(&message);
+                (Received::Message(message), taken)
+            }
+            there => {
+                let all = there <= most;
+                let messages: VecDeque<_> =
+                    if all { std::mem::take(&mut self.inbox) } else { self.inbox.drain(..most).collect() };
+                let taken = messages.iter().map(weight).sum();
+                (Received::Messages(messages), taken)
+            }
         };
-        self.inbox_weight -= messages.iter().map(weight).sum::<usize>();
+        self.inbox_weight -= taken;
         if self.starved && self.inbox_weight < FETCH_MARK / 2 {
             self.starved = false;
             self.dirty_now();
         }
-        Received::Messages(messages)
+        received
     }
 
     fn ended(&self) -> Received {

@@ -120,7 +120,7 @@ impl Delivery {
             match link.try_recv(credit) {
                 Ok(Received::Nothing) => return self.wait(link, credit),
                 // Nothing can be put anywhere; without credit only the end is of interest.
-                Ok(Received::Messages(_)) if credit == 0 => {
+                Ok(Received::Message(_) | Received::Messages(_)) if credit == 0 => {
                     let mut state = self.state.lock();
                     state.running = state.credit.len() > 0;
                     if !state.running {
@@ -156,6 +156,10 @@ impl Delivery {
             Some(passage) => passage.incoming(received),
         };
         match received {
+            Received::Message(message) => {
+                self.put(Ok(Some(message)));
+                return true;
+            }
             Received::Messages(messages) => {
                 messages.into_iter().for_each(|message| self.put(Ok(Some(message))));
                 return true;

@@ -154,13 +154,14 @@ impl Stream {
     pub(in crate::rpc) fn with_request(self, go_on: impl FnOnce(Stream) + Send + 'static) {
         let link = Arc::clone(self.link());
         let taken = move |received| match self.incoming(received) {
-            Received::Messages(mut messages) => {
-                if let Some(request) = messages.pop_front() {
-                    self.set_request(request);
-                }
+            Received::Message(request) => {
+                self.set_request(request);
                 go_on(self);
             }
-            Received::Eof | Received::Nothing => drop(self.finish(Finish::failed("EOF"))),
+            // At most one was asked for.
+            Received::Messages(_) | Received::Eof | Received::Nothing => {
+                drop(self.finish(Finish::failed("EOF")));
+            }
             Received::Failed(error) => drop(self.finish(Finish::failed(error.text()))),
         };
         link.recv_when_there(link.next_id(), 1, Box::new(taken));

@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::base::{Encoding, Error, Metainfo, Result, StreamSide};
 use crate::codec::CallShape;
-use crate::io::stream::{Link, Opener, Opening};
+use crate::io::stream::{Hook, Link, Opener, Opening};
 use crate::op::operation::{Cause, Completer};
 use crate::proto::stream::{RecvTimeout, StreamTimeouts};
 use crate::rpc::Runtime;
@@ -123,6 +123,10 @@ impl Waiting {
 impl Opener for Opened {
     fn cancelled(&self) -> Option<Error> {
         self.waiting.completer.is_cancelled().or_else(|| self.context.cause()).map(Cause::error)
+    }
+
+    fn on_cancel(&self, hook: Hook) {
+        self.waiting.completer.on_cancel(Box::new(move |_| hook()));
     }
 
     fn opened(self: Box<Self>, result: Result<Arc<Link>>, peer: Option<Arc<str>>) {

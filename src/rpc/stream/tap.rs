@@ -170,6 +170,9 @@ impl Tap {
     pub(super) fn incoming(&self, received: Received) -> Received {
         match (self.refusal(), received) {
             (Some(error), _) => Received::Failed(error.clone()),
+            (None, Received::Message(message)) => {
+                self.take_in(message).map_or_else(Received::Failed, Received::Message)
+            }
             (None, Received::Messages(mut messages)) => {
                 let mut good = std::mem::take(&mut messages);
                 for at in 0..good.len() {

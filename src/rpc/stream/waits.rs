@@ -26,7 +26,11 @@ impl Stream {
                 self.sent(bytes, None);
                 Ok(())
             }
-            Ok(Sent::Full(message)) => blocking(|completer| self.wait_to_send(message, completer)),
+            Ok(Sent::Full(message)) => {
+                let result = self.send_here(message);
+                self.sent(bytes, result.as_ref().err());
+                result
+            }
             Err(error) => {
                 self.sent(bytes, Some(&error));
                 Err(error)
@@ -68,7 +72,7 @@ impl Stream {
             self.link().try_send_many(&mut left)?;
             match left.pop_front() {
                 None => return Ok(()),
-                Some(next) => blocking(|completer| self.wait_to_send(next, completer))?,
+                Some(next) => self.send_here(next)?,
             }
         }
     }
@@ -130,7 +134,7 @@ impl Stream {
         thread::may_block()?;
         match one(self.incoming(self.link().try_recv(1)?)) {
             Some(result) => result,
-            None => blocking(|completer| self.wait_to_recv(completer)),
+            None => one(self.incoming(self.recv_here(1))).unwrap_or_else(Outcome::abandoned),
         }
     }
 
@@ -154,7 +158,7 @@ impl Stream {
         thread::may_block()?;
         match many(self.incoming(self.link().try_recv(most.max(1))?)) {
             Some(result) => result,
-            None => blocking(|completer| self.wait_to_recv_many(most.max(1), completer)),
+            None => many(self.incoming(self.recv_here(most.max(1)))).unwrap_or_else(Outcome::abandoned),
         }
     }
 
@@ -185,7 +189,7 @@ impl Stream {
         let id = link.next_id();
         let withdrawal = Withdrawal::watch(&completer, link, move |link, cause| {
             if let Some(taken) = link.withdraw_recv(id) {
-                taken(Received::Failed(cause.error()));
+                taken.take(Received::Failed(cause.error()));
             }
         });
         let give = move |received| {
@@ -258,6 +262,7 @@ fn pairs(header: Option<&Header>) -> Pairs {
 
 fn one(received: Received) -> Option<Result<Option<Message>>> {
     match received {
+        Received::Message(message) => Some(Ok(Some(message))),
         Received::Messages(mut messages) => Some(Ok(messages.pop_front())),
         Received::Nothing => None,
         Received::Eof => Some(Ok(None)),
@@ -267,6 +272,7 @@ fn one(received: Received) -> Option<Result<Option<Message>>> {
 
 fn many(received: Received) -> Option<Result<Vec<Message>>> {
     match received {
+        Received::Message(message) => Some(Ok(vec![message])),
         Received::Messages(messages) => Some(Ok(messages.into())),
         Received::Nothing => None,
         Received::Eof => Some(Ok(Vec::new())),
