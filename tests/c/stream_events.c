@@ -396,6 +396,38 @@ static void a_queue_takes_its_share_and_counts_the_rest(void)
     krpc_stream_record_free(kept);
 }
 
+/* A host whose events are of the first size, and have no place for a record: it gets what it knows and can release it,
+   and nothing is written or read behind its events. */
+static void an_older_host_takes_from_the_queue(void)
+{
+    enum { OLD = offsetof(krpc_event, record) };
+    uint64_t places[3 * OLD / 8]; /* for their alignment */
+    unsigned char(*events)[OLD] = (unsigned char(*)[OLD])(void *)places;
+    krpc_queue *queue = queue_of(8);
+    krpc_stream_observer observer = KRPC_STREAM_OBSERVER_INIT;
+    observer.queue = queue;
+    observer.tag = 77;
+    stage all;
+    open_watched(&all, &observer, NULL);
+    krpc_stream *stream = open_stream(&all, all.keep), *served = rack_take(&all.kept);
+    CHECK(send_text(stream, "x") == KRPC_OK);
+    memset(places, 0xff, sizeof places);
+    size_t count = 0;
+    CHECK(krpc_queue_take(queue, (krpc_event *)(void *)events, OLD, 2, 0, &count) == KRPC_OK && count == 2);
+    for (size_t i = 0; i < OLD; i++)
+        CHECK(events[2][i] == 0xff);
+    krpc_event first;
+    memset(&first, 0, sizeof first);
+    memcpy(&first, events[0], OLD);
+    CHECK(first.kind == KRPC_EVENT_KIND_STREAM_CALL && first.tag == 77 && first.reply == NULL && first.record == NULL);
+    krpc_event_release((krpc_event *)(void *)events[0]);
+    krpc_event_release_many((krpc_event *)(void *)events[1], OLD, 1);
+    krpc_stream_free(stream);
+    krpc_stream_free(served);
+    stage_close(&all);
+    krpc_queue_free(queue);
+}
+
 /* Operations and batches are seen as well, whatever the way to wait. */
 static void every_way_to_send_and_receive_is_seen(void)
 {
@@ -510,6 +542,7 @@ int main(void)
     an_opening_that_fails_has_only_an_end();
     events_follow_the_clock();
     a_queue_takes_its_share_and_counts_the_rest();
+    an_older_host_takes_from_the_queue();
     every_way_to_send_and_receive_is_seen();
     mistakes();
     return end_of_net_test();
