@@ -18,28 +18,45 @@ impl Stream {
     /// [`Stream::close_send`].
     pub fn send(&self, message: Message) -> Result<()> {
         thread::may_block()?;
+        if self.tap().is_some() {
+            return self.send_tapped(message);
+        }
+        self.before_send();
+        match self.link().try_send(message)? {
+            Sent::Accepted => Ok(()),
+            Sent::Full(message) => self.send_here(message),
+        }
+    }
+
+    #[inline(never)]
+    fn send_tapped(&self, message: Message) -> Result<()> {
         self.before_send();
         let message = self.outgoing(message)?;
         let bytes = message.len();
-        match self.link().try_send(message) {
-            Ok(Sent::Accepted) => {
-                self.sent(bytes, None);
-                Ok(())
-            }
-            Ok(Sent::Full(message)) => {
-                let result = self.send_here(message);
-                self.sent(bytes, result.as_ref().err());
-                result
-            }
-            Err(error) => {
-                self.sent(bytes, Some(&error));
-                Err(error)
-            }
-        }
+        let result = match self.link().try_send(message) {
+            Ok(Sent::Accepted) => Ok(()),
+            Ok(Sent::Full(message)) => self.send_here(message),
+            Err(error) => Err(error),
+        };
+        self.sent(bytes, result.as_ref().err());
+        result
     }
 
     /// Starts a send; it ends when the message is accepted. Cancelled before that, nothing of it leaves.
     pub fn start_send(&self, message: Message, completer: Completer<Result<()>>) {
+        if self.tap().is_some() {
+            return self.start_send_tapped(message, completer);
+        }
+        self.before_send();
+        match self.link().try_send(message) {
+            Ok(Sent::Accepted) => completer.complete(Ok(())),
+            Ok(Sent::Full(message)) => self.wait_to_send(message, completer),
+            Err(error) => completer.complete(Err(error)),
+        }
+    }
+
+    #[inline(never)]
+    fn start_send_tapped(&self, message: Message, completer: Completer<Result<()>>) {
         self.before_send();
         let message = match self.outgoing(message) {
             Ok(message) => message,
