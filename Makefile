@@ -6,7 +6,7 @@ TASK    := @scripts/task
 
 .DEFAULT_GOAL := build
 .PHONY: build help demo test test-rust test-c test-install test-hosts test-interop test-conformance test-long \
-        header lint asan valgrind loom abidiff fuzz-abi fuzz-smoke bench bench-quick bench-codec performance install clean
+        header lint asan valgrind loom abidiff fuzz-abi fuzz-smoke bench bench-quick bench-codec performance sim install clean
 
 build: ## the release library: target/release/libkrpc.so, libkrpc.so.0, libkrpc.a
 	$(TASK) build
@@ -76,6 +76,9 @@ performance: ## docs/performance.md and its picture, from a run of bench; wants 
 
 bench-codec: ## speed of IDL and JSON, against serde_json, and of krpc call
 	$(TASK) bench-codec
+
+sim: ## retry policies in a simulated fleet: the tables of docs/retry-simulation.md
+	$(TASK) sim
 
 install: ## into PREFIX (default /usr/local), below DESTDIR if set
 	@PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' scripts/task install
