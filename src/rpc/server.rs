@@ -20,8 +20,10 @@ use crate::io::stream::{ServerSide, Tally};
 use crate::io::{Address, Keepalive, Setup, clock};
 use crate::proto::pingpong::Timeouts;
 use crate::rpc::server::dispatch::Dispatcher;
-use crate::rpc::server::router::Router;
-use crate::rpc::stream::{ConnectionOptions, Counters};
+use crate::rpc::server::router::{CatchAll, Router};
+use crate::rpc::stream::{
+    ConnectionOptions, Counters, StreamHandler, StreamHooks, StreamMethodOptions, StreamObserver,
+};
 
 pub use crate::io::Credentials;
 pub use acl::{Acl, AclCheck, AclDecision, AclQuestion, InlineAnswer, Verdict};
@@ -38,6 +40,8 @@ pub struct ServerOptions {
     pub services: Vec<Service>,
     /// Takes calls that no service takes (ttheader.md §8, row 7).
     pub catch_all: Option<Arc<dyn Handler>>,
+    /// Takes streams that no service takes, as bidirectional ones.
+    pub stream_catch_all: Option<(Arc<dyn StreamHandler>, StreamMethodOptions)>,
     /// Asked before each request is handled.
     pub acl: Option<Acl>,
     /// Whether the timeout that a caller tells (ttheader.md §2.1, key 12) becomes the deadline of its
@@ -57,6 +61,8 @@ pub struct ServerOptions {
     pub keepalive: Keepalive,
     /// What connections of streams are run with.
     pub streams: ConnectionOptions,
+    /// Who stands around its streams, and who watches them. Default nobody.
+    pub stream_hooks: StreamHooks,
     /// The runtime to run on; `None` takes the process's shared one.
     pub runtime: Option<Arc<Runtime>>,
 }
@@ -67,6 +73,7 @@ impl Default for ServerOptions {
             addresses: Vec::new(),
             services: Vec::new(),
             catch_all: None,
+            stream_catch_all: None,
             acl: None,
             follow_caller_timeout: false,
             require_service_name: false,
@@ -76,6 +83,7 @@ impl Default for ServerOptions {
             timeouts: Timeouts::default(),
             keepalive: Keepalive::DEFAULT,
             streams: ConnectionOptions::server(),
+            stream_hooks: StreamHooks::default(),
             runtime: None,
         }
     }
@@ -85,6 +93,7 @@ impl Default for ServerOptions {
 pub struct Server {
     listener: Listener,
     dispatcher: Arc<Dispatcher>,
+    stream_observer: Option<Arc<StreamObserver>>,
     tally: Arc<Tally>,
     // Outlives the listener: its threads serve the connections.
     _runtime: Arc<Runtime>,
@@ -102,7 +111,10 @@ impl Server {
         }
         let mut services = options.services;
         services.iter_mut().for_each(|service| service.start_workers(&runtime));
-        let router = Router::new(services, options.catch_all, options.require_service_name)?;
+        services.iter_mut().for_each(|service| service.set_stream_hooks(&options.stream_hooks));
+        let stream_observer = options.stream_hooks.observer.clone();
+        let rest = CatchAll::new(options.catch_all, options.stream_catch_all, options.stream_hooks);
+        let router = Router::new(services, rest, options.require_service_name)?;
         let terms =
             dispatch::Terms { acl: options.acl, follow_caller_timeout: options.follow_caller_timeout };
         let dispatcher = Arc::new(Dispatcher::new(router, terms, options.max_in_flight, &runtime));
@@ -121,7 +133,7 @@ impl Server {
             log: runtime.log().clone(),
         };
         let listener = Listener::bind(&options.addresses, options.max_connections, &setup, &runtime)?;
-        Ok(Server { listener, dispatcher, tally, _runtime: runtime })
+        Ok(Server { listener, dispatcher, stream_observer, tally, _runtime: runtime })
     }
 
     /// Where it listens, in the order given, with the ports that the system chose.
@@ -132,6 +144,11 @@ impl Server {
     /// Requests being handled now.
     pub fn in_flight(&self) -> usize {
         self.dispatcher.in_flight().count()
+    }
+
+    /// Who watches its streams.
+    pub fn stream_observer(&self) -> Option<&Arc<StreamObserver>> {
+        self.stream_observer.as_ref()
     }
 
     /// Connections open now.

@@ -20,7 +20,13 @@ mod ends;
 mod handle;
 mod handler;
 mod here;
+mod hook_call;
+mod interceptor;
+mod observer;
 mod open;
+mod passage;
+mod stopping;
+mod tap;
 mod waits;
 
 pub use crate::io::stream::{PoolOptions, Stats};
@@ -31,5 +37,11 @@ pub use delivery::Delivered;
 pub use handle::Stream;
 pub(super) use handler::refusal;
 pub use handler::{Returning, StreamHandler, StreamMethodOptions, StreamMode, StreamQueueHandler};
+pub use hook_call::{HookCall, HookMoment, HostState, rejection};
+pub use interceptor::{Finishing, StreamHook, StreamHooks, StreamInfo, StreamInterceptor, StreamOpening};
+pub use observer::{
+    MethodCounts, Observed, StreamCounters, StreamEvent, StreamEventFn, StreamEventKind, StreamEvents,
+    StreamObserver,
+};
 pub use open::StreamOptions;
 pub(super) use open::{Opened, Waiting};

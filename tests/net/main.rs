@@ -12,6 +12,7 @@ mod started;
 mod stream_conns;
 mod stream_ends;
 mod stream_flow;
+mod stream_hooks;
 mod streams;
 mod streams_idl;
 mod support;

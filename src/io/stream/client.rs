@@ -234,7 +234,7 @@ impl Shared {
     fn dial(self: &Arc<Shared>, peer: usize, mailbox: Arc<Mailbox>) {
         let turn = self.next_shard.fetch_add(1, Ordering::Relaxed) % self.shards.len().max(1);
         let Some(shard) = self.shards.get(turn) else { return };
-        shard.spawn(connect_and_run(Arc::clone(self), peer, mailbox));
+        shard.spawn(connect_and_run(Arc::clone(self), peer, Unconnected(Some(mailbox))));
     }
 
     /// A stream whose connection took it no more.
@@ -275,10 +275,10 @@ impl Shared {
     }
 }
 
-async fn connect_and_run(shared: Arc<Shared>, peer: usize, mailbox: Arc<Mailbox>) {
-    let guard = Unconnected { mailbox: &mailbox };
+async fn connect_and_run(shared: Arc<Shared>, peer: usize, mut waiting: Unconnected) {
+    let Some(mailbox) = waiting.0.clone() else { return };
     let connected = connect(&shared, peer, &mailbox).await;
-    std::mem::forget(guard);
+    waiting.0 = None;
     match connected {
         Ok(transport) => {
             mailbox.connected();
@@ -295,14 +295,14 @@ async fn connect_and_run(shared: Arc<Shared>, peer: usize, mailbox: Arc<Mailbox>
     }
 }
 
-/// The shard ends while a connection is being made.
-struct Unconnected<'a> {
-    mailbox: &'a Arc<Mailbox>,
-}
+/// The shard ends while a connection is being made, or has ended before it was begun: the streams that wait for it
+/// hear of that. Made before the task is, for a task that never runs drops only what it was given.
+struct Unconnected(Option<Arc<Mailbox>>);
 
-impl Drop for Unconnected<'_> {
+impl Drop for Unconnected {
     fn drop(&mut self) {
-        self.mailbox.end().into_iter().for_each(|job| job.fail(None, Cause::Shutdown.error()));
+        let waiting = self.0.take().map(|mailbox| mailbox.end()).unwrap_or_default();
+        waiting.into_iter().for_each(|job| job.fail(None, Cause::Shutdown.error()));
     }
 }
 

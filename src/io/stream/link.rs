@@ -15,10 +15,13 @@ mod tests;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use crate::base::{Code, Error, Message, Result, StreamLimits};
 use crate::io::stream::mailbox::Mailbox;
 use crate::op::sync::{Mutex, MutexGuard, lock};
 use crate::proto::stream::{Cancel, End, StreamKey, StreamTimeouts};
+use crate::wire::ttheader::Header;
 use facts::Facts;
 use incoming::Incoming;
 pub use incoming::Received;
@@ -33,6 +36,9 @@ pub type Done = Box<dyn FnOnce(Result<()>) + Send>;
 
 /// Hears that something is there to look at.
 pub type Hook = Box<dyn FnOnce() + Send>;
+
+/// Hears of META frames: pairs and content.
+pub type MetaHook = Arc<dyn Fn(&Header, &Bytes) + Send + Sync>;
 
 /// Hears what was received. A closure will do.
 pub trait Take: Send {
@@ -199,8 +205,9 @@ pub fn given_back() -> Error {
     Error::new(Code::Closed, "the stream was freed")
 }
 
+/// How a call ends that another one of its kind stands in the way of.
 #[cold]
-pub(super) fn already(what: &str) -> Error {
+pub fn already(what: &str) -> Error {
     Error::new(Code::InvalidState, format!("another {what} is pending on the stream"))
 }
 

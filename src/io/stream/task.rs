@@ -412,6 +412,9 @@ impl<R: Side> Task<R> {
             {
                 link.set_header(R::peer_header(&self.conn, key)).into_iter().for_each(|hook| hook());
             }
+            if ready.contains(Ready::META) {
+                self.metas(key);
+            }
             // Before room is given: a send that waits must not seem to be accepted.
             if ready.contains(Ready::ENDED) {
                 self.ended(key, now);
@@ -428,6 +431,15 @@ impl<R: Side> Task<R> {
             }
             if ready.contains(Ready::READABLE) || ready.contains(Ready::OPENED) {
                 self.fetch(key);
+            }
+        }
+    }
+
+    fn metas(&mut self, key: StreamKey) {
+        let hook = self.link(key).and_then(|link| link.meta_hook());
+        while let Some(frame) = self.conn.take_meta(key) {
+            if let Some(hook) = &hook {
+                hook(&frame.header, &frame.payload);
             }
         }
     }

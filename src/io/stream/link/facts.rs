@@ -1,7 +1,7 @@
 //! What becomes known of a stream once and stays: its HEADER, its end, that its server stops; and who wants
 //! to hear of it.
 
-use super::{Done, Hook, Link};
+use super::{Done, Hook, Link, MetaHook};
 use crate::base::{Error, Result};
 use crate::proto::stream::{End, StreamStats};
 use crate::wire::ttheader::Header;
@@ -17,6 +17,7 @@ pub(super) struct Facts {
     pub(super) on_header: Vec<Hook>,
     on_end: Vec<Hook>,
     on_stopping: Vec<Hook>,
+    on_meta: Option<MetaHook>,
 }
 
 // ---- the host's side ---------------------------------------------------------------------------
@@ -71,6 +72,11 @@ impl Link {
         });
     }
 
+    /// Hears of META frames from now on. Until then they are dropped.
+    pub fn on_meta(&self, hook: MetaHook) {
+        self.lock().facts.on_meta = Some(hook);
+    }
+
     fn hook(&self, hook: Hook, waiting: impl FnOnce(&mut Facts) -> Option<&mut Vec<Hook>>) {
         let mut state = self.lock();
         match waiting(&mut state.facts) {
@@ -90,6 +96,10 @@ impl Link {
         let facts = &mut self.lock().facts;
         facts.header.get_or_insert(header);
         std::mem::take(&mut facts.on_header)
+    }
+
+    pub(in crate::io::stream) fn meta_hook(&self) -> Option<MetaHook> {
+        self.lock().facts.on_meta.clone()
     }
 
     pub(in crate::io::stream) fn set_stopping(&self) -> Vec<Hook> {

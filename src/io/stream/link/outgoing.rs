@@ -131,6 +131,13 @@ impl Link {
         })
     }
 
+    /// Whether a send would be accepted now. Without another sender it stays so.
+    pub fn has_room(&self) -> Result<bool> {
+        let state = self.lock();
+        state.outgoing.may_send()?;
+        Ok(!state.outgoing.is_full())
+    }
+
     /// Leaves messages to be sent, as many as there is room for; what is left over stays in the list.
     pub fn try_send_many(&self, messages: &mut VecDeque<Message>) -> Result<()> {
         messages.iter().try_for_each(check_size)?;
