@@ -1,6 +1,7 @@
 //! The only room with sockets, threads and a clock. Knows frames and connections, not services.
 
 pub mod addr;
+pub mod backoff;
 pub mod client;
 pub mod clock;
 pub mod inline;
@@ -17,11 +18,13 @@ pub mod workers;
 mod conn;
 mod inbox;
 mod inherited;
+mod spare;
 mod sys;
 mod transport;
 
 pub use addr::Address;
-pub use conn::{Dispatch, Responder, Setup};
+pub use backoff::Backoff;
+pub use conn::{Counts, Dispatch, Responder, Setup};
 pub use inherited::close as close_inherited_sockets;
 pub use keepalive::Keepalive;
 pub use sys::Bell;

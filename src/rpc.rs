@@ -11,6 +11,6 @@ pub mod stream;
 pub use crate::io::clock;
 pub use crate::io::runtime::{Runtime, RuntimeOptions};
 pub use crate::io::thread::may_block;
-pub use crate::io::{Address, Bell, Keepalive, close_inherited_sockets};
+pub use crate::io::{Address, Backoff, Bell, Keepalive, close_inherited_sockets};
 pub use callbacks::Callbacks;
 pub use context::{Context, ContextOptions};

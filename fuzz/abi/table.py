@@ -28,7 +28,7 @@ CLOSERS = {
 }  # fmt: skip
 
 SIZED = {
-    "krpc_facts", "krpc_client_stats", "krpc_queue_stats", "krpc_stopped", "krpc_method_info", "krpc_field_info",
+    "krpc_facts", "krpc_client_stats", "krpc_queue_stats", "krpc_server_stats", "krpc_stopped", "krpc_method_info", "krpc_field_info",
     "krpc_json_options", "krpc_peer_credentials",
 }  # fmt: skip
 SCALARS = {

@@ -7,6 +7,7 @@ use std::fmt;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -20,6 +21,7 @@ use crate::base::{Code, Error, Limits, Result};
 use crate::io::clock;
 use crate::io::inbox::Inbox;
 use crate::io::keepalive::Keepalive;
+use crate::io::spare;
 use crate::io::stream::{self, ServerSide};
 use crate::io::timer::LazyTimer;
 use crate::io::transport::{Credentials, Transport};
@@ -39,9 +41,6 @@ const MAX_READ_BYTES: usize = 256 << 10;
 
 /// Bytes of later requests that may wait while one is being handled; more stay in the socket.
 const PIPELINE_BYTES: usize = 64 << 10;
-
-/// A buffer that grew beyond this is given back between requests.
-const KEPT_BUFFER_BYTES: usize = 64 << 10;
 
 /// Requests served in a row before other connections of the shard get their turn.
 const FAIR_REQUESTS: usize = 32;
@@ -65,8 +64,21 @@ pub struct Setup {
     pub keepalive: Keepalive,
     /// Who takes connections that carry streams; `None` refuses them.
     pub streams: Option<ServerSide>,
+    /// What its connections have done.
+    pub counts: Arc<Counts>,
     /// Where lines go.
     pub log: Log,
+}
+
+/// What the connections of a server have done so far.
+#[derive(Debug, Default)]
+pub struct Counts {
+    /// Connections accepted.
+    pub accepted: AtomicU64,
+    /// Connections closed at once because there were too many.
+    pub refused: AtomicU64,
+    /// Requests on multiplexed connections that could not be read, and so got no answer (ttheader.md §7.3).
+    pub passed_over: AtomicU64,
 }
 
 /// The one way to answer a request, from any thread. Dropping it unused answers with an exception.
@@ -233,12 +245,19 @@ pub struct ConnTask {
     peer_ended: bool,
     /// Its first bytes have said what it speaks.
     detected: bool,
+    /// Requests passed over that were counted.
+    passed_over: u64,
 }
 
 /// A connection that carries streams, on its way to its own task.
 pub struct Handover(Option<(Transport, BytesMut, ServerSide, Log, Arc<Mailbox>)>);
 
 impl Handover {
+    /// Whether there are streams to serve.
+    pub fn is_some(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// Serves the streams, if there are any to serve.
     pub async fn run(self) {
         let Some((transport, input, side, log, mailbox)) = self.0 else { return };
@@ -272,6 +291,7 @@ impl ConnTask {
             order: Order::Serve,
             peer_ended: false,
             detected: false,
+            passed_over: 0,
         }
     }
 
@@ -291,6 +311,9 @@ impl ConnTask {
             }
             self.detect()?;
             let received = self.proto.receive(&mut self.input, now);
+            if self.proto.passed_over() != self.passed_over {
+                self.count_passed_over();
+            }
             if received.is_err() {
                 // What was answered before is still the peer's.
                 self.flush(cx, now)?;
@@ -311,6 +334,18 @@ impl ConnTask {
             if self.fall_asleep(cx)? {
                 return Ok(Pause::Sleep);
             }
+        }
+    }
+
+    /// Their callers hear nothing, so somebody else should. One line a connection: a peer must not fill a log.
+    fn count_passed_over(&mut self) {
+        let now = self.proto.passed_over();
+        self.setup.counts.passed_over.fetch_add(now - self.passed_over, Ordering::Relaxed);
+        self.passed_over = now;
+        if let Some(error) = self.proto.first_fault() {
+            let peer = &self.mailbox.peer;
+            let text = format_args!("{peer}: a request is passed over, as will be others like it: {error}");
+            self.setup.log.write(Level::Warn, "server", text);
         }
     }
 
@@ -373,7 +408,7 @@ impl ConnTask {
             false => READ_BYTES,
             true => self.proto.missing(&self.input).clamp(READ_BYTES, MAX_READ_BYTES),
         };
-        self.input.reserve(want);
+        spare::borrow(&mut self.input, want);
         let Some(transport) = &mut self.transport else { return Ok(false) };
         match transport.poll_read(cx, &mut self.input, Side::Server) {
             Poll::Pending => Ok(false),
@@ -392,9 +427,7 @@ impl ConnTask {
 
     /// Arms the timer. False if mail has come in the meantime, so that the task must go on.
     fn fall_asleep(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
-        if self.input.is_empty() && self.input.capacity() > KEPT_BUFFER_BYTES {
-            self.input = BytesMut::new();
-        }
+        spare::give_back(&mut self.input);
         if let Some(at) = self.proto.wake_at()
             && self.timer.wake_at(at, cx)
             && let Some(error) = self.proto.expired(clock::now())

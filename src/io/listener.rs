@@ -9,6 +9,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::PathBuf;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -315,9 +316,11 @@ impl Gate {
         };
         let mailbox = Arc::new(Mailbox::new(peer, credentials));
         let Some(ticket) = Ticket::open(&self.connections, &mailbox) else {
+            self.setup.counts.refused.fetch_add(1, Ordering::Relaxed);
             self.setup.log.write(Level::Warn, "server", format_args!("too many connections, one is refused"));
             return;
         };
+        self.setup.counts.accepted.fetch_add(1, Ordering::Relaxed);
         let setup = self.setup.clone();
         match self.shards.next() {
             // This one.
@@ -337,9 +340,11 @@ impl Gate {
 }
 
 async fn serve(task: ConnTask, ticket: Ticket) {
-    // Not inside the task, which ends here: its memory is not kept for streams.
     let streams = task.await;
-    streams.run().await;
+    // In a place of its own: most connections have none, and what they take is kept for as long as they last.
+    if streams.is_some() {
+        Box::pin(streams.run()).await;
+    }
     drop(ticket);
 }
 

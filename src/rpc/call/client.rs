@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use crate::base::fault::{self, Point};
 use crate::base::lock::Mutex;
 use crate::base::{Code, Error, Message, Metainfo, Phase, Result, log, panic};
+use crate::io::backoff::Permit;
 use crate::io::seats::Seat;
 use crate::io::sync::{self, Interrupt, Lease, Pool, PoolOptions, Sent, Stats};
 use crate::io::{Address, Bell, clock, thread};
@@ -23,7 +24,7 @@ use crate::rpc::stream;
 use crate::wire::frame::Layout;
 
 /// Addresses tried at most in one call while none can be reached (governance.md §5.4).
-const MAX_ADDRESSES_TRIED: usize = 6;
+const MAX_ADDRESSES_TRIED: u32 = 6;
 
 /// How requests are framed (ttheader.md §3).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
@@ -187,7 +188,7 @@ impl Client {
         let cut_off = Bell::new().map_err(|e| Error::new(Code::OutOfResources, e.to_string()))?;
         let peers = options.addresses.iter().map(|address| Peer {
             name: address.to_string().into(),
-            pool: Arc::new(Pool::new(address.clone(), options.pool)),
+            pool: Pool::new(address.clone(), options.pool),
         });
         Ok(Arc::new(Client {
             peers: peers.collect(),
@@ -300,26 +301,25 @@ impl Client {
     }
 
     /// Makes connections to each address, all at once, and leaves them idle for the first calls of either
-    /// kind. The error names the addresses that could not be given all of them within the time; what could be
+    /// kind; of multiplexed ones, those that are not there. An address that could not be reached just before is
+    /// not dialled. The error names the addresses that could not be given all of them within the time; what could be
     /// made stays. Blocks.
     pub fn warm_up(&self, connections: usize, timeout: Duration) -> Result<()> {
         self.check_blocking()?;
         let pool = &self.options.pool;
-        if pool.multiplexed > 0 {
-            return Err(Error::new(
-                Code::Unsupported,
-                "multiplexed connections are made by their first calls",
-            ));
-        }
-        let most = match pool.max_connections {
-            0 => pool.max_idle,
-            limit => pool.max_idle.min(limit),
+        let (most, what) = match (pool.multiplexed, pool.max_connections) {
+            (0, 0) => (pool.max_idle, "what is kept idle at most"),
+            (0, limit) => (pool.max_idle.min(limit), "what is kept idle at most"),
+            (shared, _) => (shared, "what calls share"),
         };
         if connections == 0 || connections > most {
-            let text = format_args!("{connections} is not within 1 and {most}, what is kept idle at most");
+            let text = format_args!("{connections} is not within 1 and {most}, {what}");
             return Err(Error::invalid_argument("connections", text));
         }
-        let failures = sync::warm_up(self.peers.iter().map(|peer| &*peer.pool), connections, timeout);
+        let failures = match pool.multiplexed {
+            0 => sync::warm_up(self.peers.iter().map(|peer| &*peer.pool), connections, timeout),
+            _ => self.shard()?.driver().warm_up(connections, timeout),
+        };
         if self.closed.load(Ordering::Acquire) {
             self.peers.iter().for_each(|peer| peer.pool.clear());
         }
@@ -376,20 +376,41 @@ impl Call<'_> {
     fn run(&mut self) -> Result<Response> {
         fault::panic_at(Point::BlockingCall);
         let client = self.client;
-        let first = client.next_peer.fetch_add(1, Ordering::Relaxed);
-        let tries = client.peers.len().min(MAX_ADDRESSES_TRIED);
+        let (begun, first) = (self.now, client.next_peer.fetch_add(1, Ordering::Relaxed));
         let mut last_error = None;
-        for peer in client.peers.iter().cycle().skip(first % client.peers.len()).take(tries) {
-            self.peer = Some(Arc::clone(&peer.name));
-            match self.attempt(peer) {
+        for peer in client.peers.iter().cycle().skip(first % client.peers.len()).take(client.peers.len()) {
+            if self.facts.attempts == MAX_ADDRESSES_TRIED {
+                break;
+            }
+            if !peer.pool.may_serve(self.now) {
+                continue;
+            }
+            match self.attempt(peer, None) {
                 Err(error) if is_unreachable(&error) && !self.is_late() => last_error = Some(error),
                 outcome => return outcome,
             }
         }
-        Err(last_error.unwrap_or_else(|| Error::new(Code::NoAddress, "no address to call")))
+        self.last_resort(begun, last_error)
     }
 
-    fn attempt(&mut self, peer: &Peer) -> Result<Response> {
+    /// Dials an address that could not be reached some time ago, when that is due: there is no other.
+    fn last_resort(&mut self, begun: Instant, last_error: Option<Error>) -> Result<Response> {
+        let client = self.client;
+        let resorts = client.peers.iter().filter_map(|peer| Some((peer.pool.gate().resort_at(begun)?, peer)));
+        let resort = resorts.min_by_key(|(at, _)| *at).filter(|_| self.facts.attempts < MAX_ADDRESSES_TRIED);
+        let Some((_, peer)) = resort else {
+            return Err(last_error.unwrap_or_else(|| Error::new(Code::NoAddress, "no address to call")));
+        };
+        self.peer = Some(Arc::clone(&peer.name));
+        let permit = with_interrupt(client, self.parent, |interrupt| {
+            sync::wait_to_dial(peer.pool.gate(), begun, self.terms.deadline, interrupt)
+        });
+        self.now = clock::now();
+        self.attempt(peer, Some(permit?))
+    }
+
+    fn attempt(&mut self, peer: &Peer, permit: Option<Permit>) -> Result<Response> {
+        self.peer = Some(Arc::clone(&peer.name));
         self.facts.attempts += 1;
         // Kept until the connection is back in the pool, where the next call finds it.
         let _seat = self.seat(peer)?;
@@ -403,8 +424,10 @@ impl Call<'_> {
             }
         }
         self.facts.reused_connection = false;
+        let permit = permit.map_or_else(|| peer.pool.gate().enter(self.now), Ok)?;
         let left = self.time_left();
-        let dialled = with_interrupt(self.client, self.parent, |interrupt| peer.pool.dial(left, interrupt));
+        let dialled =
+            with_interrupt(self.client, self.parent, |interrupt| peer.pool.dial(permit, left, interrupt));
         let lease = dialled.map_err(|error| self.explain_dial(error, left))?;
         self.exchange(lease).map_err(|(error, _)| error)
     }
@@ -431,7 +454,16 @@ impl Call<'_> {
                 true => Ok(Response::of_oneway()),
                 false => conn.receive(interrupt).map_err(|error| (error, Sent::Maybe)),
             }
-        })?;
+        });
+        let response = match response {
+            Ok(response) => response,
+            Err((error, sent)) => {
+                if error.code() == Code::ConnectionLost {
+                    lease.lost(&error);
+                }
+                return Err((error, sent));
+            }
+        };
         self.facts.reply_bytes = response.wire_bytes;
         self.now = clock::now();
         if !client.closed.load(Ordering::Acquire) {
