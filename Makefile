@@ -6,7 +6,7 @@ TASK    := @scripts/task
 
 .DEFAULT_GOAL := build
 .PHONY: build help demo test test-rust test-c test-install test-hosts test-interop test-conformance test-long \
-        header lint asan valgrind loom abidiff fuzz-abi fuzz-smoke bench bench-codec install clean
+        header lint asan valgrind loom restarts connections soak abidiff fuzz-abi fuzz-smoke bench bench-codec install clean
 
 build: ## the release library: target/release/libkrpc.so, libkrpc.so.0, libkrpc.a
 	$(TASK) build
@@ -38,7 +38,7 @@ test-conformance: ## the calls that every language must make alike, by the C run
 test-interop: ## against real peers
 	$(TASK) test-interop
 
-test-long: ## test, plus loom, abidiff, AddressSanitizer and longer fuzzing
+test-long: ## test, plus loom, abidiff, AddressSanitizer, longer fuzzing, restarts, 10,000 connections and a soak
 	$(TASK) test-long
 
 header: ## write include/krpc.h and abi/*.txt anew after a change in src/capi
@@ -55,6 +55,15 @@ valgrind: ## the C programs under valgrind only
 
 loom: ## every interleaving of the models of src/op, to a bound
 	$(TASK) loom
+
+restarts: ## twenty rolling restarts under load, with Kitex's callers and ours
+	$(TASK) restarts
+
+connections: ## 10,000 idle connections, and what each takes
+	$(TASK) connections
+
+soak: ## mixed load for twenty minutes, or KRPC_SOAK seconds: nothing may grow
+	$(TASK) soak
 
 abidiff: ## the library's ABI, compared with that of the last commit
 	$(TASK) abidiff
