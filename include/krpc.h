@@ -1369,6 +1369,9 @@ krpc_client *krpc_client_build(krpc_client_options *options,
  * `options`: NULL for the client's defaults. `reply` (optional): receives an owned reply on any
  * outcome, NULL only if an argument is invalid. Returns how the call ended, as `krpc_reply_status`.
  *
+ * A message of encoding `KRPC_ENCODING_PROTOBUF` is sent as Kitex sends protobuf: over framed transports only,
+ * its bytes as they are, and so is the reply's.
+ *
  * The call takes an idle connection or makes one; addresses that can't be reached are passed over. A
  * request that the peer may have seen is never sent twice. A timeout tells the peer nothing: its
  * handler runs on.

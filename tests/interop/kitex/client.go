@@ -84,6 +84,8 @@ type dialer struct {
 	// Largest payload that is received, and whether payloads carry checksums.
 	maxSize  int
 	checksum bool
+	// Where servers come from, instead of addr.
+	registry *registry
 }
 
 func (d dialer) options() []client.Option {
@@ -98,8 +100,12 @@ func (d dialer) options() []client.Option {
 	if d.maxSize > 0 || d.checksum {
 		opts = append(opts, client.WithCodec(newCodec(d.maxSize, d.checksum)))
 	}
+	servers := client.WithHostPorts(strings.Split(d.addr, ",")...)
+	if d.registry != nil {
+		servers = client.WithResolver(d.registry)
+	}
 	return append(opts,
-		client.WithHostPorts(strings.Split(d.addr, ",")...),
+		servers,
 		client.WithClientBasicInfo(&rpcinfo.EndpointBasicInfo{ServiceName: clientName}),
 		client.WithRPCTimeout(d.timeout),
 		// The default of 50 ms is too tight for a busy test machine.

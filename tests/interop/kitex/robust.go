@@ -13,7 +13,9 @@ import (
 	"time"
 
 	"github.com/cloudwego/kitex/client/callopt"
+	"github.com/cloudwego/kitex/pkg/discovery"
 	"github.com/cloudwego/kitex/pkg/kerrors"
+	"github.com/cloudwego/kitex/pkg/rpcinfo"
 
 	"kitexpeer/kitex_gen/interop"
 	interopsvc "kitexpeer/kitex_gen/interop/interop"
@@ -121,12 +123,48 @@ func caseCancel(ctx context.Context, r *run) error {
 	return r.alive(context.Background())
 }
 
+// A registry knows the servers of -addr, but for one that is about to stop.
+// Kitex's client needs one: of two fixed addresses it tries one six times by
+// chance, and may not find the one that is left.
+type registry struct {
+	all    []string
+	absent atomic.Pointer[string]
+}
+
+// Target names what is resolved, which Kitex keeps for some seconds: another
+// name for each state of the registry, so that calls see it at once.
+func (g *registry) Target(ctx context.Context, target rpcinfo.EndpointInfo) string {
+	if absent := g.absent.Load(); absent != nil {
+		return *absent
+	}
+	return "all"
+}
+
+func (g *registry) Name() string { return "registry" }
+
+func (g *registry) Diff(key string, prev, next discovery.Result) (discovery.Change, bool) {
+	return discovery.DefaultDiff(key, prev, next)
+}
+
+// Resolve returns all servers but the one that key names.
+func (g *registry) Resolve(ctx context.Context, key string) (discovery.Result, error) {
+	var found []discovery.Instance
+	for _, addr := range g.all {
+		if key != addr {
+			found = append(found, discovery.NewInstance("tcp", addr, discovery.DefaultWeight, nil))
+		}
+	}
+	return discovery.Result{Cacheable: true, CacheKey: key, Instances: found}, nil
+}
+
 // caseRoll has the servers of -addr replaced one after the other while callers
-// call without a pause; no call may be lost. After each replacement the harness
-// asks whether all callers have been answered since.
+// call without a pause; no call may be lost. A line on stdin that has an address
+// takes that one out of the registry, one without puts all back. After each of
+// them all callers have to be answered.
 func caseRoll(ctx context.Context, r *run) error {
+	servers := &registry{all: strings.Split(r.addr, ",")}
 	d := r.dialer
-	d.maxIdle = r.callers
+	d.maxIdle, d.registry = r.callers, servers
 	cli, err := d.interop()
 	if err != nil {
 		return err
@@ -151,15 +189,20 @@ func caseRoll(ctx context.Context, r *run) error {
 	fmt.Println("CALLING")
 	for {
 		line, err := harness.ReadString('\n')
-		if err != nil || strings.TrimSpace(line) == "over" {
+		word, addr, isStopping := strings.Cut(strings.TrimSpace(line), " ")
+		if err != nil || word == "over" {
 			break
+		}
+		servers.absent.Store(nil)
+		if isStopping {
+			servers.absent.Store(&addr)
 		}
 		for i := range answered {
 			for before := answered[i].Load(); answered[i].Load() == before && failed.Load() == nil; {
 				time.Sleep(time.Millisecond)
 			}
 		}
-		fmt.Printf("%s answered\n", strings.TrimSpace(line))
+		fmt.Printf("%s answered\n", word)
 	}
 	over.Store(true)
 	wg.Wait()
