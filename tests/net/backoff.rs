@@ -189,6 +189,34 @@ fn a_server_that_hangs_up_on_everybody_is_left_alone_too() {
     }
 }
 
+/// The peer's host acknowledges, but nothing is taken any more: as one that hangs, or is half gone. No call
+/// timeout helps here, only TCP's own.
+#[test]
+fn a_peer_that_takes_nothing_is_given_up() {
+    for (started, multiplexed) in KINDS {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut options = options(vec![Address::Ip(listener.local_addr().unwrap())], LONG, multiplexed);
+        options.timeout = None;
+        options.pool.keepalive.user_timeout = Some(Duration::from_millis(300));
+        let client = Client::new(options).unwrap();
+        let large = body(&vec![b'x'; 16 << 20]);
+        let reply = match started {
+            false => client.call(&echo(), &large, &CallOptions::default()),
+            true => {
+                let (operation, completer) = operation::new(None);
+                client.prepare().unwrap();
+                let options = CallOptions::default();
+                client.start([Start { method: &echo(), message: &large, options, completer }]);
+                assert!(operation.wait(Some(BOUND)), "it is never given up");
+                operation.take().unwrap()
+            }
+        };
+        let error = reply.error().unwrap();
+        assert_eq!(error.code(), Code::ConnectionLost, "{error}");
+        assert!(error.text().contains("timed out"), "{error}");
+    }
+}
+
 #[test]
 fn without_a_pause_every_call_dials() {
     let none = Backoff { initial: Duration::ZERO, max: Duration::ZERO };

@@ -304,7 +304,7 @@ impl Shared {
         let tries = u32::try_from(self.peers.len()).unwrap_or(u32::MAX).min(MAX_ADDRESSES_TRIED);
         match job.attempts < tries && !job.resorts {
             true => {
-                job.unreached = Some((peer, error));
+                job.unreached = Some(Box::new((peer, error)));
                 self.post(std::iter::once(job));
             }
             false => job.fail(Some(peer), error.at(Phase::Connect)),
@@ -318,7 +318,7 @@ impl Shared {
 
     /// The right to dial that a call brings, or what it finds at the gate.
     pub(super) fn permit(&self, job: &mut Job, peer: usize) -> Result<Permit> {
-        match job.permit.take() {
+        match job.permit.take().map(|permit| *permit) {
             Some((of, permit)) if of == peer => Ok(permit),
             _ => self.gate(peer).enter(clock::now()),
         }
@@ -423,8 +423,8 @@ impl Dispatch {
     /// The address that the call tries next. Each attempt goes to another one, whatever other calls do
     /// meanwhile; those that could not be reached just before are passed over. `None` if that is all.
     fn choose(&self, job: &mut Job, now: Instant) -> Option<usize> {
-        if let Some((peer, _)) = &job.permit {
-            return Some(*peer);
+        if let Some(permit) = &job.permit {
+            return Some(permit.0);
         }
         let peers = self.shared.peers.len();
         let at = |turn: usize, attempts: u32| turn.wrapping_add(attempts as usize) % peers;
@@ -457,7 +457,7 @@ impl Dispatch {
             }
             None => {
                 let nobody = || Error::new(Code::NoAddress, "no address to call");
-                let (peer, error) = job.unreached.take().unzip();
+                let (peer, error) = job.unreached.take().map(|unreached| *unreached).unzip();
                 job.fail(peer, error.unwrap_or_else(nobody).at(Phase::Connect));
             }
         }

@@ -75,11 +75,11 @@ pub(super) struct Job {
     /// When it was first looked at.
     pub(super) begun: Option<Instant>,
     /// The right to dial an address that could not be reached before.
-    pub(super) permit: Option<(usize, Permit)>,
+    pub(super) permit: Option<Box<(usize, Permit)>>,
     /// It has no further address.
     pub(super) resorts: bool,
     /// The last address that could not be reached, and why.
-    pub(super) unreached: Option<(Arc<str>, Error)>,
+    pub(super) unreached: Option<Box<(Arc<str>, Error)>>,
 }
 
 impl Job {

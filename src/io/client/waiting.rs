@@ -142,7 +142,7 @@ impl Waiting {
             let until = match gate.resort(begun, now, cx.waker()) {
                 Resort::Dial(permit) => {
                     if let Some(job) = &mut self.job {
-                        job.permit = Some((self.peer, permit));
+                        job.permit = Some(Box::new((self.peer, permit)));
                     }
                     return Poll::Ready(Ok(()));
                 }

@@ -107,7 +107,7 @@ impl Sweeper {
         let base = *self.base.get_or_init(|| at);
         let since = at.saturating_duration_since(base);
         u64::try_from(since.as_millis()).unwrap_or(NEVER - 1)
-            + u64::from(since.subsec_nanos() % 1_000_000 > 0)
+            + u64::from(!since.subsec_nanos().is_multiple_of(1_000_000))
     }
 
     fn sweep(&self, now: Instant) {
