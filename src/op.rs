@@ -10,6 +10,7 @@
 pub mod decision;
 pub mod operation;
 pub mod queue;
+pub mod spent;
 pub mod turn;
 
 mod queued;

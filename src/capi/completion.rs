@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::base::{Code, Error, Message, Result};
 use crate::capi::client::{krpc_call_options, krpc_client, options_of, request_of};
-use crate::capi::ending::Ending;
+use crate::capi::ending::{Ending, event_of};
 use crate::capi::error::krpc_error;
 use crate::capi::foreign::{UserData, krpc_destroy_fn};
 use crate::capi::guard::{guard, put};
@@ -16,7 +16,7 @@ use crate::capi::op::krpc_op;
 use crate::capi::queue::{krpc_queue, queue_error};
 use crate::capi::reply::krpc_reply;
 use crate::capi::status::krpc_status;
-use crate::capi::types::{SizedStruct, read_known, read_many};
+use crate::capi::types::{SizedItem, SizedStruct, read_known, read_many};
 use crate::op::operation::{self, Completer, Finished, Operation};
 use crate::op::queue::{QueueError, Slot};
 use crate::op::queued;
@@ -87,6 +87,11 @@ pub struct krpc_call {
     pub request: *const krpc_message,
     /// The host's word for the call, in its event and for `krpc_queue_cancel`.
     pub tag: u64,
+}
+
+// SAFETY: repr(C); integers and pointers that are checked before use.
+unsafe impl SizedItem for krpc_call {
+    const FIRST: usize = 24;
 }
 
 /// Starts a call and returns at once.
@@ -198,7 +203,7 @@ fn start_queued(
 }
 
 fn begin_queued<T: Ending>(slot: Slot<Event>, tag: u64) -> (Operation<T>, Completer<T>) {
-    queued(slot, tag, move |finished| T::event(tag, finished))
+    queued(slot, tag, move |finished| event_of(tag, finished))
 }
 
 /// Gives the host a handle for what was started, if it wants one.

@@ -1,8 +1,9 @@
 //! What operations end with, and how each becomes a reply and an event.
 
 use crate::base::{Error, Message, Metainfo, MetainfoKind, Result};
+use crate::capi::handle;
 use crate::capi::op::Pending;
-use crate::capi::reply::Ended;
+use crate::capi::reply::{Ended, krpc_reply};
 use crate::op::operation::{Finished, Operation, Outcome};
 use crate::rpc::call::Reply;
 use crate::rpc::event::{Event, StreamFinished};
@@ -10,13 +11,30 @@ use crate::rpc::stream::{Pairs, Stream};
 
 /// The end of an operation that the host can start.
 pub(super) trait Ending: Outcome + Into<Ended> + Send + 'static {
-    /// Its event in a queue.
+    /// Whether it is that of a call on a stream.
+    const OF_STREAM: bool = true;
+    /// Its event in a queue while there is a handle.
     fn event(tag: u64, finished: Finished<Self>) -> Event;
     /// Its handle.
     fn pending(operation: Operation<Self>) -> Pending;
 }
 
+/// The event of what has ended. Without a handle the reply is made here and now, on the thread that brings it:
+/// its memory is warm there, and whoever takes the event only copies a pointer.
+pub(super) fn event_of<T: Ending>(tag: u64, finished: Finished<T>) -> Event {
+    let failure = finished.failure();
+    match finished.into_sole() {
+        Ok(value) => {
+            let ending = handle::ready::<krpc_reply>(value.into());
+            Event::Ready { tag, of_stream: T::OF_STREAM, failure, ending }
+        }
+        Err(finished) => T::event(tag, finished),
+    }
+}
+
 impl Ending for Reply {
+    const OF_STREAM: bool = false;
+
     fn event(tag: u64, finished: Finished<Reply>) -> Event {
         Event::Call { tag, finished }
     }

@@ -45,6 +45,16 @@ impl<T> Slot<T> {
         Slot { tag: AtomicU64::new(tag(O::KIND)), value }
     }
 
+    /// What is behind it.
+    pub(super) fn value(&self) -> &T {
+        &self.value
+    }
+
+    /// The host may not use it any more, though it is dropped later.
+    pub(super) fn bury(&self) {
+        debug::died(std::ptr::from_ref(self) as usize);
+    }
+
     /// The pointer that the host sees.
     pub(super) fn as_handle<O: Opaque<Inner = T>>(&self) -> *const O {
         let slot = std::ptr::from_ref(self);
@@ -64,7 +74,16 @@ impl<T> Drop for Slot<T> {
 
 /// Gives a value to the host, as a handle that it must free.
 pub(super) fn give<O: Opaque>(value: O::Inner) -> *mut O {
-    let slot = Box::new(Slot { tag: AtomicU64::new(tag(O::KIND) | OWNED), value });
+    give_ready(ready::<O>(value))
+}
+
+/// A handle that is made before it is given, perhaps by another thread. The host does not have it yet.
+pub(super) fn ready<O: Opaque>(value: O::Inner) -> Box<Slot<O::Inner>> {
+    Box::new(Slot { tag: AtomicU64::new(tag(O::KIND) | OWNED), value })
+}
+
+/// Gives the host a handle that was ready. Touches nothing of it.
+pub(super) fn give_ready<O: Opaque>(slot: Box<Slot<O::Inner>>) -> *mut O {
     handles::created(O::KIND);
     let pointer = Box::into_raw(slot);
     debug::born(pointer as usize, O::KIND, true);
@@ -128,11 +147,18 @@ pub(super) unsafe fn take<O: Opaque>(handle: *mut O, parameter: &str) -> Result<
 /// Frees a handle; NULL is fine, a wrong pointer is left alone. Of one from before a fork only the note
 /// that the host had it goes: what is behind it may be locked, and its sockets are the parent's.
 pub(super) unsafe fn free<O: Opaque>(handle: *mut O) {
-    if !handle.is_null() {
-        // The box is dropped in place: slots embedded in the value die at the address the host knows.
-        // SAFETY: the caller vouches for the pointer.
-        drop(unsafe { reclaim(handle, "handle") });
+    // The box is dropped in place: slots embedded in the value die at the address the host knows.
+    // SAFETY: the caller vouches for the pointer.
+    drop(unsafe { take_back(handle) });
+}
+
+/// Takes a handle back from the host, with what is behind it where it is; `None` for NULL and wrong pointers.
+pub(super) unsafe fn take_back<O: Opaque>(handle: *mut O) -> Option<Box<Slot<O::Inner>>> {
+    if handle.is_null() {
+        return None;
     }
+    // SAFETY: the caller vouches for the pointer.
+    unsafe { reclaim(handle, "handle") }.ok()
 }
 
 /// The box behind an owned handle, no longer the host's. Of two threads that try, one wins.

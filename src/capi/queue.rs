@@ -1,21 +1,24 @@
 //! `krpc_queue`: a bounded queue of completions, requests, streams and questions.
 
+use std::any::Any;
+
 use crate::base::{Code, Error, Result};
 use crate::capi::decision::krpc_decision;
 use crate::capi::ending::Ending;
 use crate::capi::error::krpc_error;
 use crate::capi::guard::{guard, guard_new, guard_or, put};
-use crate::capi::handle::{self, Opaque};
+use crate::capi::handle::{self, Opaque, Slot};
 use crate::capi::message::krpc_message;
 use crate::capi::op::wait_time;
-use crate::capi::reply::krpc_reply;
+use crate::capi::reply::{Ended, krpc_reply, leave};
 use crate::capi::request::krpc_request;
 use crate::capi::status::krpc_status;
 use crate::capi::stream::krpc_stream;
-use crate::capi::types::{SizedStruct, check_item_size, write_sized};
+use crate::capi::types::{SizedItem, SizedStruct, check_item_size, item_at, write_item, write_sized};
 use crate::observe::handles::Kind;
 use crate::op::operation::Finished;
 use crate::op::queue::QueueError;
+use crate::op::spent::Spent;
 use crate::rpc::event::{Event, StreamFinished, WatchedQueue};
 use crate::rpc::may_block;
 use crate::rpc::stream::Delivered;
@@ -84,6 +87,11 @@ pub struct krpc_event {
     pub sequence: u64,
 }
 
+// SAFETY: repr(C); integers and pointers that are checked before use.
+unsafe impl SizedItem for krpc_event {
+    const FIRST: usize = 72;
+}
+
 impl krpc_event {
     const END: krpc_event = krpc_event {
         kind: krpc_event_kind::KRPC_EVENT_KIND_QUEUE_END as i32,
@@ -106,6 +114,7 @@ impl krpc_event {
 impl From<Event> for krpc_event {
     fn from(event: Event) -> krpc_event {
         match event {
+            Event::Ready { tag, of_stream, failure, ending } => ready(tag, of_stream, failure, ending),
             Event::Call { tag, finished } => ended(krpc_event_kind::KRPC_EVENT_KIND_CALL, tag, finished),
             Event::Request { tag, request } => krpc_event {
                 request: handle::give((*request).into()),
@@ -129,6 +138,15 @@ fn ended<T: Ending>(kind: krpc_event_kind, tag: u64, finished: Finished<T>) -> k
     let status = finished.failure().map_or(0, |code| code as i32);
     let reply = finished.take().map_or(std::ptr::null_mut(), |ended| handle::give(ended.into()));
     krpc_event { status, reply, ..krpc_event::of(kind, tag) }
+}
+
+fn ready(tag: u64, of_stream: bool, failure: Option<Code>, ending: Box<dyn Any + Send>) -> krpc_event {
+    let kind = match of_stream {
+        true => krpc_event_kind::KRPC_EVENT_KIND_STREAM_CALL,
+        false => krpc_event_kind::KRPC_EVENT_KIND_CALL,
+    };
+    let reply = ending.downcast::<Slot<Ended>>().map_or(std::ptr::null_mut(), handle::give_ready);
+    krpc_event { status: failure.map_or(0, |code| code as i32), reply, ..krpc_event::of(kind, tag) }
 }
 
 fn stream_call(tag: u64, finished: StreamFinished) -> krpc_event {
@@ -227,8 +245,9 @@ pub unsafe extern "C" fn krpc_queue_take(
         let end = fed.queue().take(&mut taken, capacity, wait_time(timeout_ms)?).end;
         let all = taken.into_iter().map(krpc_event::from).chain(end.then_some(krpc_event::END));
         // SAFETY: checked above, and the host vouches for `capacity` events of `event_size` bytes.
-        let written =
-            all.enumerate().map(|(index, event)| unsafe { write(events, event_size, index, event) });
+        let written = all.enumerate().map(|(index, event)| unsafe {
+            write_item(item_at(events, event_size, index), event_size, event)
+        });
         put(count, written.count());
         Ok(())
     })
@@ -241,19 +260,10 @@ pub unsafe extern "C" fn krpc_queue_take(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn krpc_event_release(event: *mut krpc_event) {
     guard_or((), || {
-        if event.is_null() {
-            return;
-        }
-        // SAFETY: not NULL; the host vouches for an event that it took or cleared.
-        let event = unsafe { &mut *event };
-        // SAFETY: as above; NULL is fine for all of them.
-        unsafe {
-            handle::free(std::mem::replace(&mut event.reply, std::ptr::null_mut()));
-            handle::free(std::mem::replace(&mut event.request, std::ptr::null_mut()));
-            handle::free(std::mem::replace(&mut event.decision, std::ptr::null_mut()));
-            handle::free(std::mem::replace(&mut event.stream, std::ptr::null_mut()));
-            handle::free(std::mem::replace(&mut event.message, std::ptr::null_mut()));
-            handle::free(std::mem::replace(&mut event.error, std::ptr::null_mut()));
+        // SAFETY: the host vouches for NULL or an event that it took or cleared.
+        if let Some(event) = unsafe { event.as_mut() } {
+            // SAFETY: as above.
+            drop(unsafe { release(event) });
         }
     });
 }
@@ -267,8 +277,11 @@ pub unsafe extern "C" fn krpc_event_release(event: *mut krpc_event) {
 pub unsafe extern "C" fn krpc_event_release_many(events: *mut krpc_event, event_size: usize, count: usize) {
     guard_or((), || {
         if check_events(events, event_size, count).is_ok() {
+            let mut spent = Spent::with_capacity(count);
             // SAFETY: checked above, and the host vouches for `count` events of `event_size` bytes.
-            (0..count).for_each(|index| unsafe { krpc_event_release(at(events, event_size, index)) });
+            let replies =
+                (0..count).filter_map(|index| unsafe { release(&mut *item_at(events, event_size, index)) });
+            replies.for_each(|reply| leave(reply, &mut spent));
         }
     });
 }
@@ -369,25 +382,26 @@ pub(super) fn queue_error(error: QueueError) -> Error {
     }
 }
 
+/// Releases what an event carries but for the reply, which is for the caller to drop or leave.
+unsafe fn release(event: &mut krpc_event) -> Option<Box<Slot<Ended>>> {
+    // SAFETY: the caller vouches for the pointers, of which NULL is fine.
+    unsafe {
+        if event.kind > krpc_event_kind::KRPC_EVENT_KIND_CALL as i32 {
+            handle::free(std::mem::replace(&mut event.request, std::ptr::null_mut()));
+            handle::free(std::mem::replace(&mut event.decision, std::ptr::null_mut()));
+            handle::free(std::mem::replace(&mut event.stream, std::ptr::null_mut()));
+            handle::free(std::mem::replace(&mut event.message, std::ptr::null_mut()));
+            handle::free(std::mem::replace(&mut event.error, std::ptr::null_mut()));
+        }
+        handle::take_back(std::mem::replace(&mut event.reply, std::ptr::null_mut()))
+    }
+}
+
 fn check_events(events: *mut krpc_event, event_size: usize, count: usize) -> Result<()> {
     check_item_size::<krpc_event>(event_size, "event_size")?;
     match (events.is_null(), count) {
         (_, 0) => Err(Error::invalid_argument("capacity", "is 0")),
         (true, _) => Err(Error::invalid_argument("events", "is NULL")),
         _ => Ok(()),
-    }
-}
-
-unsafe fn at(events: *mut krpc_event, event_size: usize, index: usize) -> *mut krpc_event {
-    // SAFETY: the caller vouches for `index` events of that size.
-    unsafe { events.byte_add(event_size * index) }
-}
-
-unsafe fn write(events: *mut krpc_event, event_size: usize, index: usize, event: krpc_event) {
-    // SAFETY: as above; bytes that only a newer host knows are cleared.
-    unsafe {
-        let place = at(events, event_size, index);
-        place.cast::<u8>().write_bytes(0, event_size);
-        place.write(event);
     }
 }

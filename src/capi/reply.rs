@@ -12,6 +12,7 @@ use crate::capi::status::krpc_status;
 use crate::capi::stream::krpc_stream;
 use crate::capi::types::{SizedStruct, krpc_str, write_sized};
 use crate::observe::handles::Kind;
+use crate::op::spent::Spent;
 use crate::rpc::call::{Facts, Reply, ReplyParts};
 use crate::rpc::stream::Stream;
 
@@ -29,7 +30,10 @@ impl Opaque for krpc_reply {
 }
 
 /// The core's reply, with the parts that C borrows as handles.
+#[repr(C)]
 pub(super) struct Ended {
+    /// Whether it may lie on a shelf. First, beside the slot's tag: who releases it reads nothing else.
+    is_small: bool,
     status: krpc_status,
     message: Option<Slot<Message>>,
     metainfo: Slot<Metainfo>,
@@ -42,11 +46,17 @@ pub(super) struct Ended {
 impl Ended {
     pub(super) fn failed(error: Error) -> Ended {
         let status = error.code().into();
-        Ended { status, error: Some(Slot::borrowed::<krpc_error>(error.into())), ..Ended::with_message(None) }
+        Ended {
+            is_small: false,
+            status,
+            error: Some(Slot::borrowed::<krpc_error>(error.into())),
+            ..Ended::with_message(None)
+        }
     }
 
     pub(super) fn with_message(message: Option<Message>) -> Ended {
         Ended {
+            is_small: is_small(message.as_ref()),
             message: message.map(Slot::borrowed::<krpc_message>),
             ..Ended::with_metainfo(Metainfo::new())
         }
@@ -54,11 +64,12 @@ impl Ended {
 
     pub(super) fn with_stream(stream: Stream) -> Ended {
         let peer = Some(stream.peer().into());
-        Ended { peer, stream: Some(stream), ..Ended::with_message(None) }
+        Ended { is_small: false, peer, stream: Some(stream), ..Ended::with_message(None) }
     }
 
     pub(super) fn with_metainfo(metainfo: Metainfo) -> Ended {
         Ended {
+            is_small: metainfo.is_empty(),
             status: krpc_status::KRPC_OK,
             message: None,
             metainfo: Slot::borrowed::<krpc_metainfo>(metainfo),
@@ -70,11 +81,29 @@ impl Ended {
     }
 }
 
+/// Bytes of a reply that may wait on a shelf before its memory is free ([`Spent`]).
+const SMALL_REPLY: usize = 4096;
+
+fn is_small(message: Option<&Message>) -> bool {
+    message.is_none_or(|message| message.len() <= SMALL_REPLY)
+}
+
+/// Leaves a reply that the host has finished with to a thread on turns, or drops a large one.
+pub(super) fn leave(reply: Box<Slot<Ended>>, spent: &mut Spent) {
+    let ended = reply.value();
+    if ended.is_small {
+        ended.message.iter().for_each(Slot::bury);
+        ended.metainfo.bury();
+        spent.push(reply);
+    }
+}
+
 impl From<Reply> for Ended {
     fn from(reply: Reply) -> Ended {
         // Moved, not cloned: this is on the way of every call.
         let ReplyParts { message, metainfo, error, peer, facts } = reply.into_parts();
         Ended {
+            is_small: error.is_none() && facts.reply_bytes <= SMALL_REPLY && is_small(message.as_ref()),
             status: error.as_ref().map_or(krpc_status::KRPC_OK, |error| error.code().into()),
             message: message.map(Slot::borrowed::<krpc_message>),
             metainfo: Slot::borrowed::<krpc_metainfo>(metainfo),

@@ -139,17 +139,53 @@ pub(super) unsafe fn write_sized<T: SizedStruct>(to: *mut T, parameter: &str, va
     Ok(())
 }
 
-/// Whether an array's items are as large as this version's, or larger by what a newer host knows.
-pub(super) fn check_item_size<T>(size: usize, parameter: &str) -> Result<()> {
-    if size < size_of::<T>() || !size.is_multiple_of(align_of::<T>()) {
+/// An item of the host's arrays, whose size is passed beside them; fields are only ever appended.
+///
+/// # Safety
+/// `repr(C)`, any bit pattern is a valid value, and `FIRST` is not more than its size.
+pub(super) unsafe trait SizedItem: Copy {
+    /// Its size in the first version: what every host has room for.
+    const FIRST: usize;
+}
+
+/// Whether an array's items can be of this size: no smaller than any host's.
+pub(super) fn check_item_size<T: SizedItem>(size: usize, parameter: &str) -> Result<()> {
+    const { assert!(T::FIRST <= size_of::<T>()) };
+    if size < T::FIRST || !size.is_multiple_of(align_of::<T>()) {
         let why = format_args!("{size} is not the size of the struct that it is about");
         return Err(Error::invalid_argument(parameter, why));
     }
     Ok(())
 }
 
-/// Reads an array of plain structs of `size` bytes each; NULL with count 0 is an empty one.
-pub(super) unsafe fn read_many<T: Copy>(
+/// The place of an item in the host's array.
+pub(super) unsafe fn item_at<T: SizedItem>(items: *mut T, size: usize, index: usize) -> *mut T {
+    // SAFETY: the caller vouches for more than `index` items of that size.
+    unsafe { items.byte_add(size * index) }
+}
+
+/// Reads an item of a size that was checked; fields that the host does not know are 0.
+pub(super) unsafe fn read_item<T: SizedItem>(from: *const T, size: usize) -> T {
+    let mut item = std::mem::MaybeUninit::<T>::zeroed();
+    // SAFETY: both sides have as many bytes, and any bit pattern is a valid value.
+    unsafe {
+        from.cast::<u8>().copy_to_nonoverlapping(item.as_mut_ptr().cast(), size.min(size_of::<T>()));
+        item.assume_init()
+    }
+}
+
+/// Writes an item of a size that was checked: as far as the host has room; what only it knows is cleared.
+pub(super) unsafe fn write_item<T: SizedItem>(to: *mut T, size: usize, item: T) {
+    let known = size.min(size_of::<T>());
+    // SAFETY: the host has `size` bytes there.
+    unsafe {
+        to.cast::<u8>().copy_from_nonoverlapping((&raw const item).cast(), known);
+        to.cast::<u8>().add(known).write_bytes(0, size - known);
+    }
+}
+
+/// Reads an array of items of `size` bytes each; NULL with count 0 is an empty one.
+pub(super) unsafe fn read_many<T: SizedItem>(
     items: *const T,
     size: usize,
     count: usize,
@@ -161,7 +197,7 @@ pub(super) unsafe fn read_many<T: Copy>(
         (false, _) => {
             check_item_size::<T>(size, "call_size")?;
             // SAFETY: not NULL, and the host vouches for `count` items of `size` bytes.
-            Ok((0..count).map(|index| unsafe { items.byte_add(size * index).read() }).collect())
+            Ok((0..count).map(|index| unsafe { read_item(items.byte_add(size * index), size) }).collect())
         }
     }
 }
@@ -175,5 +211,52 @@ fn check_size(size: usize, parameter: &str) -> Result<()> {
             Err(Error::invalid_argument(parameter, why))
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An item that had one field when it was new.
+    #[repr(C)]
+    #[derive(Clone, Copy, PartialEq, Debug)]
+    struct Grown {
+        first: u64,
+        later: u64,
+    }
+
+    // SAFETY: repr(C), integers only.
+    unsafe impl SizedItem for Grown {
+        const FIRST: usize = 8;
+    }
+
+    #[test]
+    fn items_of_an_older_host_lack_what_came_later() {
+        let theirs = [1_u64, 2, 3];
+        // SAFETY: three items of 8 bytes.
+        let read = unsafe { read_many(theirs.as_ptr().cast::<Grown>(), 8, 3, "items") }.unwrap();
+        assert_eq!(read, [1, 2, 3].map(|first| Grown { first, later: 0 }));
+        let mut place = [7_u64, 7];
+        // SAFETY: two items of 8 bytes.
+        unsafe { write_item(place.as_mut_ptr().cast(), 8, Grown { first: 1, later: 2 }) };
+        assert_eq!(place, [1, 7], "what stands behind it is not ours");
+    }
+
+    #[test]
+    fn items_of_a_newer_host_are_cleared_where_only_it_knows() {
+        let mut place = [7_u64; 3];
+        // SAFETY: one item of 24 bytes.
+        unsafe { write_item(place.as_mut_ptr().cast(), 24, Grown { first: 1, later: 2 }) };
+        assert_eq!(place, [1, 2, 0]);
+        // SAFETY: as above.
+        assert_eq!(unsafe { read_item(place.as_ptr().cast::<Grown>(), 24) }, Grown { first: 1, later: 2 });
+    }
+
+    #[test]
+    fn items_smaller_than_the_first_or_out_of_line_are_refused() {
+        for size in [0, 7, 12] {
+            assert!(check_item_size::<Grown>(size, "size").is_err(), "{size}");
+        }
     }
 }

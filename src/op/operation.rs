@@ -243,6 +243,20 @@ impl<T> Finished<T> {
         self.failure
     }
 
+    /// The value, if there is no handle that could take it or be freed; else itself.
+    pub fn into_sole(self) -> Result<T, Finished<T>> {
+        let failure = self.failure;
+        let again = |shared| Finished { shared, failure };
+        let mut shared = Arc::try_unwrap(self.shared).map_err(again)?;
+        // Freed a moment ago, it is stale and has to stay so.
+        let is_stale = shared.freed.load(Ordering::Acquire);
+        let state = shared.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        match state.value.take_if(|_| !is_stale) {
+            Some(value) => Ok(value),
+            None => Err(again(Arc::new(shared))),
+        }
+    }
+
     /// The value, unless the handle took it first.
     pub fn take(self) -> Option<T> {
         // The handle is mostly gone: nobody to lock out.

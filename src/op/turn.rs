@@ -10,6 +10,7 @@ use std::mem;
 use std::sync::Arc;
 
 use crate::op::queue::Signal;
+use crate::op::spent;
 
 /// Ends that may come together before somebody hears of them: enough to spread the price of a wake-up, few
 /// enough that a second processor has something to do meanwhile.
@@ -37,6 +38,7 @@ pub struct Turns(PhantomData<*const ()>);
 /// Puts the current thread on turns: it promises to call [`over`] before it sleeps.
 pub fn turns() -> Turns {
     TURN.set(Some(Turn::default()));
+    spent::clearer_comes();
     Turns(PhantomData)
 }
 
@@ -44,6 +46,7 @@ impl Drop for Turns {
     fn drop(&mut self) {
         over();
         TURN.set(None);
+        spent::clearer_goes();
     }
 }
 
@@ -55,6 +58,7 @@ pub fn over() {
         mem::take(&mut turn.due)
     });
     due.into_iter().for_each(|(who, signal)| who.wake(signal));
+    spent::clear();
 }
 
 /// An end has come: wakes whom the signal names when the turn is over, or at once where there are no turns.

@@ -1,5 +1,6 @@
 //! What goes through a host's queue: ends of calls, requests, questions, messages of streams.
 
+use std::any::Any;
 use std::sync::{Arc, OnceLock};
 
 use crate::base::{Code, Error, Message, Result};
@@ -16,6 +17,18 @@ pub type Queue = queue::Queue<Event>;
 
 /// Something that the host hears of by taking it.
 pub enum Event {
+    /// An operation without a handle has ended. What the host gets was made where it ended, so that a take
+    /// only hands it over.
+    Ready {
+        /// As given at its start.
+        tag: u64,
+        /// Whether it is one of a stream, or the opening of one.
+        of_stream: bool,
+        /// Why it failed, if it did.
+        failure: Option<Code>,
+        /// What the host gets; only who started the operation knows its type.
+        ending: Box<dyn Any + Send>,
+    },
     /// A call has ended.
     Call {
         /// As given at its start.
@@ -91,7 +104,7 @@ impl queue::Event for Event {
     fn is_stale(&self) -> bool {
         match self {
             Event::Call { finished, .. } => finished.is_stale(),
-            Event::Request { .. } | Event::Stream { .. } => false,
+            Event::Ready { .. } | Event::Request { .. } | Event::Stream { .. } => false,
             Event::StreamCall { finished, .. } => finished.is_stale(),
             Event::StreamMessage { delivered, .. } => delivered.is_stale(),
             Event::Acl { decision, .. } => !decision.is_open(),
@@ -100,7 +113,8 @@ impl queue::Event for Event {
 
     fn tag(&self) -> u64 {
         match self {
-            Event::Call { tag, .. }
+            Event::Ready { tag, .. }
+            | Event::Call { tag, .. }
             | Event::Request { tag, .. }
             | Event::Acl { tag, .. }
             | Event::Stream { tag, .. }

@@ -239,6 +239,30 @@ fn a_forgotten_handle_keeps_the_delivery() {
 }
 
 #[test]
+fn a_value_is_sole_only_without_a_handle() {
+    let w = world();
+    let value = w.value(7);
+    w.completer.complete(value);
+    let finished = w.delivered.try_recv().expect("a delivery");
+    let finished = finished.into_sole().err().expect("the handle may still take it");
+    assert!(!finished.is_stale());
+    w.operation.detach();
+    let finished = finished.into_sole().err().expect("the handle is there");
+    drop(w.operation);
+    let finished = finished.into_sole().err().expect("the host wants none of it");
+    assert!(finished.is_stale());
+    drop(finished);
+    assert_eq!(count(&w.values_dropped), 1);
+
+    let w = world();
+    let value = w.value(8);
+    w.operation.forget_handle();
+    w.completer.complete(value);
+    let finished = w.delivered.try_recv().expect("a delivery");
+    assert_eq!(finished.into_sole().ok().map(|value| value.0), Some(8));
+}
+
+#[test]
 fn an_abandoned_operation_ends_with_the_fallback() {
     let w = world();
     drop(w.completer);
