@@ -77,6 +77,8 @@ struct State {
 #[derive(Debug)]
 struct Failure {
     error: Error,
+    /// When the dial began that failed. News is that old: who dialled may say so late.
+    begun: Instant,
     at: Instant,
     retry_at: Instant,
     resort_at: Instant,
@@ -139,7 +141,7 @@ impl Gate {
             drop(state);
             return Resort::Dial(Permit { gate: Arc::clone(self), begun: now, sole: false });
         };
-        if last.at >= begun {
+        if last.begun >= begun {
             return Resort::Failed(self.hold_back(&state, now));
         }
         let resort_at = last.resort_at;
@@ -155,7 +157,7 @@ impl Gate {
     /// When a call that has no other address may dial this one; `None` if it was tried since the call began.
     pub fn resort_at(&self, begun: Instant) -> Option<Instant> {
         match &self.state.lock().last {
-            Some(last) => (last.at < begun).then_some(last.resort_at),
+            Some(last) => (last.begun < begun).then_some(last.resort_at),
             None => Some(begun),
         }
     }
@@ -170,7 +172,7 @@ impl Gate {
         self.losing.store(true, Ordering::Release);
         if state.losses >= FRESH_LOSSES {
             let failures = state.losses - FRESH_LOSSES + 1;
-            self.leave_alone(&mut state, failures, now, error);
+            self.leave_alone(&mut state, failures, begun, now, error);
         }
     }
 
@@ -200,11 +202,11 @@ impl Gate {
         Permit { gate: Arc::clone(self), begun: now, sole: true }
     }
 
-    fn leave_alone(&self, state: &mut State, failures: u32, now: Instant, error: &Error) {
+    fn leave_alone(&self, state: &mut State, failures: u32, begun: Instant, now: Instant, error: &Error) {
         let pause = self.options.pause(failures, RandomState::new().hash_one(failures));
         let resort = (pause / RESORT_PART).min(LONGEST_RESORT);
         let error = error.clone();
-        state.last = Some(Failure { error, at: now, retry_at: now + pause, resort_at: now + resort });
+        state.last = Some(Failure { error, begun, at: now, retry_at: now + pause, resort_at: now + resort });
         self.troubled.store(!self.options.initial.is_zero(), Ordering::Release);
     }
 
@@ -252,7 +254,9 @@ impl Permit {
         if !known {
             state.failures = state.failures.saturating_add(1);
             let failures = state.failures;
-            gate.leave_alone(&mut state, failures, now, error);
+            gate.leave_alone(&mut state, failures, self.begun, now, error);
+        } else if let Some(last) = &mut state.last {
+            last.begun = last.begun.max(self.begun);
         }
     }
 }
@@ -340,6 +344,19 @@ mod tests {
         sole.failed(later + MS, &refused());
         let Resort::Failed(error) = gate.resort(later, later + 2 * MS, Waker::noop()) else { panic!() };
         assert_eq!(error.text(), "Connection refused; found 1 ms ago, not dialled since");
+    }
+
+    /// As on a busy machine, where somebody finds out and is not heard for long.
+    #[test]
+    fn late_news_is_old_news() {
+        let gate = Gate::new(Backoff::DEFAULT);
+        let now = Instant::now();
+        let (slow, slower) = (gate.enter(now).unwrap(), gate.enter(now + 50 * MS).unwrap());
+        slow.failed(now + 300 * MS, &refused());
+        assert!(gate.resort_at(now + 10 * MS).is_some(), "the dial began before the call");
+        assert!(gate.resort_at(now).is_none());
+        slower.failed(now + 310 * MS, &refused());
+        assert!(gate.resort_at(now + 10 * MS).is_none());
     }
 
     #[test]

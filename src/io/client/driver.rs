@@ -302,7 +302,7 @@ impl Shared {
     /// A call whose address could not be reached: another one may, unless all were tried.
     pub(super) fn next_peer(&self, mut job: Job, peer: Arc<str>, error: Error) {
         let tries = u32::try_from(self.peers.len()).unwrap_or(u32::MAX).min(MAX_ADDRESSES_TRIED);
-        match job.attempts < tries && !job.resorts {
+        match job.attempts < tries || job.resorts && job.attempts < MAX_ADDRESSES_TRIED {
             true => {
                 job.unreached = Some(Box::new((peer, error)));
                 self.post(std::iter::once(job));

@@ -76,7 +76,7 @@ pub(super) struct Job {
     pub(super) begun: Option<Instant>,
     /// The right to dial an address that could not be reached before.
     pub(super) permit: Option<Box<(usize, Permit)>>,
-    /// It has no further address.
+    /// Only addresses are left that could not be reached before it began.
     pub(super) resorts: bool,
     /// The last address that could not be reached, and why.
     pub(super) unreached: Option<Box<(Arc<str>, Error)>>,

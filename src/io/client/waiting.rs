@@ -10,7 +10,7 @@ use std::time::Instant;
 use tokio::runtime::Handle;
 
 use crate::base::lock::Mutex;
-use crate::base::{Error, Phase, Result};
+use crate::base::{Code, Error, Phase, Result};
 use crate::io::backoff::Resort;
 use crate::io::client::driver::{Ends, Shared};
 use crate::io::client::line::Job;
@@ -160,6 +160,12 @@ impl Waiting {
         }
     }
 
+    /// Somebody else's dial has failed: another address may do better.
+    fn is_unreachable(&self, error: &Error) -> bool {
+        let own = matches!(error.code(), Code::Timeout | Code::Cancelled | Code::Closed);
+        matches!(self.awaited, Awaited::Dial(_)) && !own
+    }
+
     fn fail(&mut self, error: Error) {
         if let Some(job) = self.job.take() {
             job.fail(Some(Arc::clone(self.shared.peer_name(self.peer))), error);
@@ -173,6 +179,11 @@ impl Future for Waiting {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         match self.look(cx) {
             Poll::Pending => return Poll::Pending,
+            Poll::Ready(Err(error)) if self.is_unreachable(&error) => {
+                if let Some(job) = self.job.take() {
+                    self.shared.next_peer(job, Arc::clone(self.shared.peer_name(self.peer)), error);
+                }
+            }
             Poll::Ready(Err(error)) => self.fail(error),
             Poll::Ready(Ok(())) => {
                 if let Some(job) = self.job.take() {

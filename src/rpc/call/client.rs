@@ -393,20 +393,25 @@ impl Call<'_> {
         self.last_resort(begun, last_error)
     }
 
-    /// Dials an address that could not be reached some time ago, when that is due: there is no other.
-    fn last_resort(&mut self, begun: Instant, last_error: Option<Error>) -> Result<Response> {
+    /// Dials addresses that could not be reached some time ago, each when that is due: there are no others.
+    fn last_resort(&mut self, begun: Instant, mut last_error: Option<Error>) -> Result<Response> {
         let client = self.client;
-        let resorts = client.peers.iter().filter_map(|peer| Some((peer.pool.gate().resort_at(begun)?, peer)));
-        let resort = resorts.min_by_key(|(at, _)| *at).filter(|_| self.facts.attempts < MAX_ADDRESSES_TRIED);
-        let Some((_, peer)) = resort else {
-            return Err(last_error.unwrap_or_else(|| Error::new(Code::NoAddress, "no address to call")));
-        };
-        self.peer = Some(Arc::clone(&peer.name));
-        let permit = with_interrupt(client, self.parent, |interrupt| {
-            sync::wait_to_dial(peer.pool.gate(), begun, self.terms.deadline, interrupt)
-        });
-        self.now = clock::now();
-        self.attempt(peer, Some(permit?))
+        for _ in 0..client.peers.len() {
+            let resorts =
+                client.peers.iter().filter_map(|peer| Some((peer.pool.gate().resort_at(begun)?, peer)));
+            let resort = resorts.min_by_key(|(at, _)| *at);
+            let Some((_, peer)) = resort.filter(|_| self.facts.attempts < MAX_ADDRESSES_TRIED) else { break };
+            self.peer = Some(Arc::clone(&peer.name));
+            let permit = with_interrupt(client, self.parent, |interrupt| {
+                sync::wait_to_dial(peer.pool.gate(), begun, self.terms.deadline, interrupt)
+            });
+            self.now = clock::now();
+            match permit.and_then(|permit| self.attempt(peer, Some(permit))) {
+                Err(error) if is_unreachable(&error) && !self.is_late() => last_error = Some(error),
+                outcome => return outcome,
+            }
+        }
+        Err(last_error.unwrap_or_else(|| Error::new(Code::NoAddress, "no address to call")))
     }
 
     fn attempt(&mut self, peer: &Peer, permit: Option<Permit>) -> Result<Response> {
