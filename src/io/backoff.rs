@@ -134,6 +134,11 @@ impl Gate {
         }
     }
 
+    /// The right to dial now, whatever others have found: for a call that has nothing else left.
+    pub fn insist(self: &Arc<Gate>, now: Instant) -> Permit {
+        Permit { gate: Arc::clone(self), begun: now, sole: false }
+    }
+
     /// What a call does that began at `begun` and has no other address. `waker` is woken when it may ask again.
     pub fn resort(self: &Arc<Gate>, begun: Instant, now: Instant, waker: &Waker) -> Resort {
         let mut state = self.state.lock();

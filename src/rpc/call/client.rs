@@ -166,6 +166,8 @@ struct Call<'a> {
     terms: Terms,
     facts: Facts,
     peer: Option<Arc<str>>,
+    /// Addresses that it has dialled itself.
+    dialled: Vec<Arc<str>>,
     /// The latest look at the clock.
     now: Instant,
 }
@@ -220,6 +222,7 @@ impl Client {
             terms: self.terms(options, started),
             facts: Facts::default(),
             peer: None,
+            dialled: Vec::new(),
             now: started,
         };
         let outcome = self
@@ -411,6 +414,23 @@ impl Call<'_> {
                 outcome => return outcome,
             }
         }
+        self.insist(last_error)
+    }
+
+    /// Where one of several addresses has failed this call itself, it also asks the others itself: what it has
+    /// heard of them may have changed since, as when servers are replaced in turn.
+    fn insist(&mut self, mut last_error: Option<Error>) -> Result<Response> {
+        let client = self.client;
+        let has_dialled = !self.dialled.is_empty();
+        for peer in client.peers.iter().filter(|_| has_dialled) {
+            if self.facts.attempts < MAX_ADDRESSES_TRIED && !self.dialled.contains(&peer.name) {
+                let permit = peer.pool.gate().insist(self.now);
+                match self.attempt(peer, Some(permit)) {
+                    Err(error) if is_unreachable(&error) && !self.is_late() => last_error = Some(error),
+                    outcome => return outcome,
+                }
+            }
+        }
         Err(last_error.unwrap_or_else(|| Error::new(Code::NoAddress, "no address to call")))
     }
 
@@ -430,6 +450,7 @@ impl Call<'_> {
         }
         self.facts.reused_connection = false;
         let permit = permit.map_or_else(|| peer.pool.gate().enter(self.now), Ok)?;
+        self.dialled.push(Arc::clone(&peer.name));
         let left = self.time_left();
         let dialled =
             with_interrupt(self.client, self.parent, |interrupt| peer.pool.dial(permit, left, interrupt));
