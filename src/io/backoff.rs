@@ -1,9 +1,10 @@
 //! When an address that could not be reached is dialled again.
 //!
-//! A [`Gate`] belongs to one address of one client. While dials fail it lets through one after each pause, and
-//! the pauses grow. A call that has other addresses passes this one over meanwhile. One that has none waits
-//! for the next dial, for a moment at most, and shares its outcome: it never fails on news that is older than
-//! itself, and many callers together dial no more often than one.
+//! A [`Gate`] belongs to one address of one client. After a dial has failed it is shut for a pause, and the
+//! pauses grow. A warm-up leaves the address alone meanwhile, and a call that has another one passes it over.
+//! A call that has no other left dials at once, pause or not. Only one dial is under way then: who comes
+//! meanwhile waits for its end, and shares its outcome if the dial began after the call did; else it dials
+//! next. So a call never fails on news that is older than itself, and many callers dial one after the other.
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
@@ -14,10 +15,6 @@ use std::time::{Duration, Instant};
 
 use crate::base::lock::Mutex;
 use crate::base::{Code, Error, Phase};
-
-/// A dial of last resort comes after this part of the pause, and no later than [`LONGEST_RESORT`].
-const RESORT_PART: u32 = 8;
-const LONGEST_RESORT: Duration = Duration::from_millis(100);
 
 /// So many fresh connections in a row may end before their first reply without a consequence: the request
 /// may be to blame.
@@ -77,11 +74,11 @@ struct State {
 #[derive(Debug)]
 struct Failure {
     error: Error,
-    /// When the dial began that failed. News is that old: who dialled may say so late.
-    begun: Instant,
+    /// When the dial began that failed. News is that old: who dialled may say so late. `None` if there was a
+    /// connection, which ended too soon.
+    begun: Option<Instant>,
     at: Instant,
     retry_at: Instant,
-    resort_at: Instant,
 }
 
 /// What a call does that has no other address.
@@ -89,10 +86,10 @@ struct Failure {
 pub enum Resort {
     /// Dial.
     Dial(Permit),
-    /// End: the address could not be reached since the call began.
+    /// Pass on: a dial that began after the call has failed.
     Failed(Error),
-    /// Ask again when woken, or at this time.
-    Wait(Option<Instant>),
+    /// Ask again when woken: somebody dials.
+    Wait,
 }
 
 /// The right to dial. Dropped without a word about the outcome, it lets somebody else dial.
@@ -122,49 +119,31 @@ impl Gate {
         !self.troubled.load(Ordering::Acquire) || self.state.lock().is_open(now)
     }
 
-    /// The right to dial now, unless the address is left alone.
-    pub fn enter(self: &Arc<Gate>, now: Instant) -> Result<Permit, Error> {
+    /// The right to dial now; `None` while the address is left alone.
+    pub fn enter(self: &Arc<Gate>, now: Instant) -> Option<Permit> {
         if !self.troubled.load(Ordering::Acquire) {
-            return Ok(Permit { gate: Arc::clone(self), begun: now, sole: false });
+            return Some(self.permit(now, false));
         }
         let mut state = self.state.lock();
-        match state.is_open(now) {
-            true => Ok(self.sole(&mut state, now)),
-            false => Err(self.hold_back(&state, now)),
-        }
-    }
-
-    /// The right to dial now, whatever others have found: for a call that has nothing else left.
-    pub fn insist(self: &Arc<Gate>, now: Instant) -> Permit {
-        Permit { gate: Arc::clone(self), begun: now, sole: false }
+        state.is_open(now).then(|| self.sole(&mut state, now))
     }
 
     /// What a call does that began at `begun` and has no other address. `waker` is woken when it may ask again.
     pub fn resort(self: &Arc<Gate>, begun: Instant, now: Instant, waker: &Waker) -> Resort {
         let mut state = self.state.lock();
-        let Some(last) = &state.last else {
-            drop(state);
-            return Resort::Dial(Permit { gate: Arc::clone(self), begun: now, sole: false });
-        };
-        if last.begun >= begun {
-            return Resort::Failed(self.hold_back(&state, now));
+        if !self.troubled.load(Ordering::Acquire) {
+            return Resort::Dial(self.permit(now, false));
         }
-        let resort_at = last.resort_at;
-        if !state.dialling && resort_at <= now {
+        if state.last.as_ref().and_then(|last| last.begun).is_some_and(|dial| dial >= begun) {
+            return Resort::Failed(self.refusal(&state, now));
+        }
+        if !state.dialling {
             return Resort::Dial(self.sole(&mut state, now));
         }
         if !state.waiting.iter().any(|known| known.will_wake(waker)) {
             state.waiting.push(waker.clone());
         }
-        Resort::Wait((!state.dialling).then_some(resort_at))
-    }
-
-    /// When a call that has no other address may dial this one; `None` if it was tried since the call began.
-    pub fn resort_at(&self, begun: Instant) -> Option<Instant> {
-        match &self.state.lock().last {
-            Some(last) => (last.begun < begun).then_some(last.resort_at),
-            None => Some(begun),
-        }
+        Resort::Wait
     }
 
     /// A fresh connection ended before anything came from the peer.
@@ -177,7 +156,7 @@ impl Gate {
         self.losing.store(true, Ordering::Release);
         if state.losses >= FRESH_LOSSES {
             let failures = state.losses - FRESH_LOSSES + 1;
-            self.leave_alone(&mut state, failures, begun, now, error);
+            self.leave_alone(&mut state, failures, None, now, error);
         }
     }
 
@@ -191,39 +170,57 @@ impl Gate {
 
     /// The error of a call whose time is up before it may dial.
     pub fn too_late(&self, now: Instant) -> Error {
-        let cause = self.hold_back(&self.state.lock(), now);
+        let cause = self.hold_back(now);
         Error::new(Code::Timeout, "no connection within the call's timeout")
             .at(Phase::Connect)
             .with_cause(cause)
     }
 
-    /// Dials that failed so far, and calls and warm-ups that ended without one of their own.
+    /// The last failure, for somebody who does not dial.
+    pub fn hold_back(&self, now: Instant) -> Error {
+        self.refusal(&self.state.lock(), now)
+    }
+
+    /// Dials that failed so far, and how often somebody had to do without one of its own.
     pub fn counts(&self) -> (u64, u64) {
         (self.failed.load(Ordering::Relaxed), self.held_back.load(Ordering::Relaxed))
     }
 
-    fn sole(self: &Arc<Gate>, state: &mut State, now: Instant) -> Permit {
-        state.dialling = true;
-        Permit { gate: Arc::clone(self), begun: now, sole: true }
+    fn permit(self: &Arc<Gate>, now: Instant, sole: bool) -> Permit {
+        Permit { gate: Arc::clone(self), begun: now, sole }
     }
 
-    fn leave_alone(&self, state: &mut State, failures: u32, begun: Instant, now: Instant, error: &Error) {
+    fn sole(self: &Arc<Gate>, state: &mut State, now: Instant) -> Permit {
+        state.dialling = true;
+        self.permit(now, true)
+    }
+
+    fn leave_alone(
+        &self,
+        state: &mut State,
+        failures: u32,
+        begun: Option<Instant>,
+        now: Instant,
+        error: &Error,
+    ) {
         let pause = self.options.pause(failures, RandomState::new().hash_one(failures));
-        let resort = (pause / RESORT_PART).min(LONGEST_RESORT);
-        let error = error.clone();
-        state.last = Some(Failure { error, begun, at: now, retry_at: now + pause, resort_at: now + resort });
+        state.last = Some(Failure { error: error.clone(), begun, at: now, retry_at: now + pause });
         self.troubled.store(!self.options.initial.is_zero(), Ordering::Release);
     }
 
-    /// The last failure, for somebody who did not dial.
-    fn hold_back(&self, state: &State, now: Instant) -> Error {
+    fn refusal(&self, state: &State, now: Instant) -> Error {
         self.held_back.fetch_add(1, Ordering::Relaxed);
         let Some(last) = &state.last else {
             return Error::new(Code::ConnectFailed, "the address is being dialled").at(Phase::Connect);
         };
         let age = now.saturating_duration_since(last.at).as_millis();
         let text = format!("{}; found {age} ms ago, not dialled since", last.error.text());
-        Error::new(last.error.code(), text).at(last.error.phase())
+        // Whoever hears of it has sent nothing, even where a connection was lost.
+        let code = match last.error.code() {
+            Code::ConnectionLost => Code::ConnectFailed,
+            code => code,
+        };
+        Error::new(code, text).at(Phase::Connect)
     }
 }
 
@@ -237,6 +234,11 @@ impl Permit {
     /// When it was given.
     pub fn begun(&self) -> Instant {
         self.begun
+    }
+
+    /// For one more dial at the same time, as part of the same effort.
+    pub fn another(&self) -> Permit {
+        self.gate.permit(self.begun, false)
     }
 
     /// There is a connection.
@@ -253,15 +255,19 @@ impl Permit {
     pub fn failed(self, now: Instant, error: &Error) {
         let gate = &self.gate;
         gate.failed.fetch_add(1, Ordering::Relaxed);
+        if error.code() == Code::OutOfResources {
+            // That says something about this process only.
+            return;
+        }
         let mut state = gate.state.lock();
         // Many that dialled at the same time have found out the same thing: that is one failure.
         let known = state.last.as_ref().is_some_and(|last| last.at >= self.begun);
         if !known {
             state.failures = state.failures.saturating_add(1);
             let failures = state.failures;
-            gate.leave_alone(&mut state, failures, self.begun, now, error);
+            gate.leave_alone(&mut state, failures, Some(self.begun), now, error);
         } else if let Some(last) = &mut state.last {
-            last.begun = last.begun.max(self.begun);
+            last.begun = last.begun.max(Some(self.begun));
         }
     }
 }
@@ -338,14 +344,15 @@ mod tests {
         let gate = Gate::new(Backoff::DEFAULT);
         let now = Instant::now();
         fail(&gate, now);
-        let error = gate.enter(now + 10 * MS).unwrap_err();
+        assert!(gate.enter(now + 10 * MS).is_none());
+        let error = gate.hold_back(now + 10 * MS);
         assert_eq!(error.text(), "Connection refused; found 10 ms ago, not dialled since");
         assert_eq!((error.code(), error.phase()), (Code::ConnectFailed, Phase::Connect));
 
         let later = now + pause(&gate);
         let sole = gate.enter(later).unwrap();
-        assert!(gate.enter(later).is_err(), "one is enough");
-        assert!(matches!(gate.resort(later, later, Waker::noop()), Resort::Wait(None)));
+        assert!(gate.enter(later).is_none(), "one is enough");
+        assert!(matches!(gate.resort(later, later, Waker::noop()), Resort::Wait));
         sole.failed(later + MS, &refused());
         let Resort::Failed(error) = gate.resort(later, later + 2 * MS, Waker::noop()) else { panic!() };
         assert_eq!(error.text(), "Connection refused; found 1 ms ago, not dialled since");
@@ -358,27 +365,46 @@ mod tests {
         let now = Instant::now();
         let (slow, slower) = (gate.enter(now).unwrap(), gate.enter(now + 50 * MS).unwrap());
         slow.failed(now + 300 * MS, &refused());
-        assert!(gate.resort_at(now + 10 * MS).is_some(), "the dial began before the call");
-        assert!(gate.resort_at(now).is_none());
+        let resort = |begun| gate.resort(begun, now + 310 * MS, Waker::noop());
+        assert!(matches!(resort(now + 10 * MS), Resort::Dial(_)), "the dial began before the call");
+        assert!(matches!(resort(now), Resort::Failed(_)));
         slower.failed(now + 310 * MS, &refused());
-        assert!(gate.resort_at(now + 10 * MS).is_none());
+        assert!(matches!(resort(now + 10 * MS), Resort::Failed(_)));
     }
 
     #[test]
-    fn who_has_no_other_address_waits_for_a_moment_only() {
+    fn who_has_no_other_address_dials_in_turn() {
         let gate = Gate::new(Backoff::DEFAULT);
         let now = Instant::now();
         fail(&gate, now);
-        let begun = now + MS;
-        let Resort::Wait(Some(at)) = gate.resort(begun, begun, Waker::noop()) else { panic!("no wait") };
-        assert!((10 * MS..=15 * MS).contains(&(at - now)), "{:?}", at - now);
-        let Resort::Dial(sole) = gate.resort(begun, at, Waker::noop()) else { panic!("no dial") };
-        assert!(matches!(gate.resort(begun, at, Waker::noop()), Resort::Wait(None)));
+        let (early, late) = (now + MS, now + 3 * MS);
+        let resort = |begun| gate.resort(begun, late, Waker::noop());
+        let dial = |begun| match resort(begun) {
+            Resort::Dial(permit) => permit,
+            other => panic!("{other:?}"),
+        };
+        let Resort::Dial(sole) = gate.resort(early, now + 2 * MS, Waker::noop()) else { panic!("no dial") };
+        assert!(matches!((resort(early), resort(late)), (Resort::Wait, Resort::Wait)));
+        sole.failed(late, &refused());
+        // The one that was there before the dial has heard of it; the other has not.
+        assert!(matches!(resort(early), Resort::Failed(_)));
         // Given up: the next one may.
-        drop(sole);
-        let Resort::Dial(sole) = gate.resort(begun, at, Waker::noop()) else { panic!("no dial") };
-        sole.succeeded();
-        assert!(gate.is_open(at) && gate.resort_at(begun) == Some(begun));
+        drop(dial(late));
+        dial(late).succeeded();
+        assert!(gate.is_open(late));
+        let _many = (dial(early), dial(late));
+    }
+
+    #[test]
+    fn a_lost_connection_is_no_news_for_who_has_no_other_address() {
+        let gate = Gate::new(Backoff::DEFAULT);
+        let now = Instant::now();
+        let lost = Error::new(Code::ConnectionLost, "the peer hung up").at(Phase::Wait);
+        (0..FRESH_LOSSES).for_each(|nth| gate.lost_fresh(now + nth * MS, now + nth * MS, &lost));
+        assert!(gate.enter(now + 3 * MS).is_none());
+        let error = gate.hold_back(now + 3 * MS);
+        assert_eq!((error.code(), error.phase()), (Code::ConnectFailed, Phase::Connect));
+        assert!(matches!(gate.resort(now, now + 3 * MS, Waker::noop()), Resort::Dial(_)));
     }
 
     #[test]

@@ -100,16 +100,15 @@ pub fn wait_to_dial(
     loop {
         bell.silence();
         let now = clock::now();
-        let until = match gate.resort(begun, now, &waker) {
+        match gate.resort(begun, now, &waker) {
             Resort::Dial(permit) => return Ok(permit),
             Resort::Failed(error) => return Err(error),
-            Resort::Wait(until) => until,
-        };
+            Resort::Wait => {}
+        }
         if deadline.is_some_and(|at| at <= now) {
             return Err(gate.too_late(now));
         }
-        let until = [until, deadline].into_iter().flatten().min();
-        interrupt.wait_for(&bell, until.map(|at| at.saturating_duration_since(now)))?;
+        interrupt.wait_for(&bell, deadline.map(|at| at.saturating_duration_since(now)))?;
     }
 }
 

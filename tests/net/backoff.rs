@@ -42,69 +42,88 @@ fn call(client: &Arc<Client>, started: bool, timeout: Option<Duration>) -> Reply
     operation.take().unwrap()
 }
 
-/// Callers that don't let up, for as long as `go` takes. Returns how many calls ended.
-fn press(client: &Arc<Client>, started: bool, callers: usize, go: impl FnOnce()) -> u64 {
-    let (over, ended) = (AtomicBool::new(false), AtomicU64::new(0));
+/// Callers that don't let up, for as long as `go` takes. Returns how many calls ended, and how many of them with
+/// news of somebody else's dial.
+fn press(client: &Arc<Client>, started: bool, callers: usize, go: impl FnOnce()) -> (u64, u64) {
+    let (over, ended, told) = (AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0));
     std::thread::scope(|scope| {
         for _ in 0..callers {
             scope.spawn(|| {
                 while !over.load(Ordering::Relaxed) {
                     let reply = call(client, started, None);
-                    if let Some(error) = reply.error() {
-                        assert_eq!((error.code(), error.phase()), (Code::ConnectFailed, Phase::Connect));
-                    }
+                    let error = reply.error().unwrap();
+                    assert_eq!((error.code(), error.phase()), (Code::ConnectTimeout, Phase::Connect));
                     ended.fetch_add(1, Ordering::Relaxed);
+                    told.fetch_add(u64::from(error.text().contains("not dialled since")), Ordering::Relaxed);
                 }
             });
         }
         go();
         over.store(true, Ordering::Relaxed);
     });
-    ended.into_inner()
+    (ended.into_inner(), told.into_inner())
 }
 
-/// 1,000 callers find out together, once each at most; from then on one dials for all.
+/// 1,000 callers find out together, with a dial each at most; from then on one dial is under way at any time.
 #[test]
-fn many_callers_of_a_server_that_is_down_dial_no_more_often_than_one() {
+fn many_callers_of_a_server_that_is_silent_dial_one_after_the_other() {
     for (started, multiplexed) in KINDS {
-        let backoff = Backoff { initial: Duration::from_secs(1), max: Duration::from_secs(1) };
-        let client = Client::new(options(vec![refused_address()], backoff, multiplexed)).unwrap();
+        let (_listener, _waiting, address) = full();
+        let mut options = options(vec![address], LONG, multiplexed);
+        options.pool.connect_timeout = Duration::from_millis(100);
+        let client = Client::new(options).unwrap();
         let begun = Instant::now();
-        let ended = press(&client, started, 1000, || {
-            while client.stats().held_back < 5000 && begun.elapsed() < BOUND {
+        let (ended, told) = press(&client, started, 1000, || {
+            while client.stats().held_back < 3000 && begun.elapsed() < BOUND {
                 std::thread::sleep(Duration::from_millis(5));
             }
         });
         let stats = client.stats();
-        // A dial of last resort comes every 100 ms; the second half is for those that were under way.
-        let most = 1000 + 2 * begun.elapsed().as_millis() as u64 / 100 + 2;
+        let most = 1000 + begun.elapsed().as_millis() as u64 / 100 + 1;
         assert!(stats.dials_failed <= most, "{started} {multiplexed}: {stats:?}, {:?}", begun.elapsed());
-        assert!(stats.held_back >= 5000 && ended >= 5000, "{ended} {stats:?}");
+        assert!(ended >= 3000 && (multiplexed > 0 || told >= 3000), "{ended} {told} {stats:?}");
+        assert_eq!(told, stats.held_back);
         assert_eq!((stats.dialled, stats.busy), (0, 0));
     }
 }
 
+/// Somebody else dials: a call with less time than that ends in time, and says what was found before.
 #[test]
-fn an_error_says_what_was_found_and_when() {
+fn a_call_waits_for_its_turn_to_dial_no_longer_than_it_may() {
+    for (started, multiplexed) in KINDS.into_iter().filter(|(_, multiplexed)| *multiplexed == 0) {
+        let (_listener, _waiting, address) = full();
+        let mut options = options(vec![address], LONG, multiplexed);
+        options.pool.connect_timeout = Duration::from_millis(300);
+        let client = Client::new(options).unwrap();
+        let (begun, mut cause) = (Instant::now(), String::new());
+        press(&client, started, 2, || {
+            while !cause.contains("not dialled since") && begun.elapsed() < BOUND {
+                let reply = call(&client, started, Some(Duration::from_millis(5)));
+                let error = reply.error().unwrap();
+                assert_eq!((error.code(), error.phase()), (Code::Timeout, Phase::Connect), "{error}");
+                cause = error.cause().map(|cause| cause.text().to_owned()).unwrap_or_default();
+            }
+        });
+        assert!(cause.contains(" ms ago, not dialled since"), "{cause}");
+    }
+}
+
+/// Whatever others have found: who has no other address left asks each itself, once.
+#[test]
+fn a_call_fails_only_after_a_dial_to_each_address() {
     for (started, multiplexed) in KINDS {
-        let client = Client::new(options(vec![refused_address()], LONG, multiplexed)).unwrap();
-        let first = call(&client, started, None);
-        let text = first.error().unwrap().text().to_owned();
-        assert!(text.contains("Connection refused") && !text.contains("ago"), "{text}");
-        // It would have to wait for 100 ms.
-        let late = call(&client, started, Some(Duration::from_millis(5)));
-        let error = late.error().unwrap();
-        assert_eq!((error.code(), error.phase()), (Code::Timeout, Phase::Connect), "{error}");
-        let cause = error.cause().unwrap().text();
-        assert!(
-            cause.contains("Connection refused") && cause.contains(" ms ago, not dialled since"),
-            "{cause}"
-        );
-        assert_eq!((client.stats().dials_failed, client.stats().held_back), (1, 1));
-        // A dial of last resort, and its own news.
-        let second = call(&client, started, None);
-        assert_eq!(second.error().unwrap().code(), Code::ConnectFailed);
-        assert_eq!(client.stats().dials_failed, 2);
+        let down: Vec<_> = (0..3).map(|_| refused_address()).collect();
+        let client = Client::new(options(down.clone(), LONG, multiplexed)).unwrap();
+        for calls in 1..=3 {
+            let reply = call(&client, started, None);
+            let text = reply.error().unwrap().text().to_owned();
+            assert!(text.contains("Connection refused") && !text.contains("ago"), "{text}");
+            assert_eq!((client.stats().dials_failed, client.stats().held_back), (3 * calls, 0));
+        }
+        let up = echo_server(&down[1].to_string(), true);
+        assert_eq!(call(&client, started, None).error(), None, "{started} {multiplexed}");
+        assert!(client.stats().dials_failed <= 3 * 3 + 2);
+        drop(up);
     }
 }
 

@@ -79,23 +79,6 @@ fn a_burst_of_started_calls_uses_what_was_made() {
     assert_eq!(client.stats().dialled, 5);
 }
 
-/// A listener that has as many connections as it can hold: more get no answer.
-fn full() -> (socket2::Socket, Vec<socket2::Socket>, Address) {
-    let new = || socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-    let listener = new();
-    listener.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
-    listener.listen(0).unwrap();
-    let address = listener.local_addr().unwrap();
-    let waiting = (0..4).map(|_| {
-        let socket = new();
-        socket.set_nonblocking(true).unwrap();
-        let _ = socket.connect(&address);
-        socket
-    });
-    let waiting = waiting.collect();
-    (listener, waiting, Address::Ip(address.as_socket().unwrap()))
-}
-
 #[test]
 fn the_error_names_what_could_not_be_reached() {
     let server = echo_server("127.0.0.1:0", true);

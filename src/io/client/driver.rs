@@ -13,7 +13,7 @@ use crate::base::fault::{self, Point};
 use crate::base::lock::{Mutex, MutexGuard};
 use crate::base::log::Log;
 use crate::base::panic;
-use crate::base::{Code, Error, Phase, Result};
+use crate::base::{Code, Error, Phase};
 use crate::io::addr::Address;
 use crate::io::backoff::{Gate, Permit};
 use crate::io::client::line::{Exchange, Job, Line, Slot, Socket};
@@ -28,7 +28,7 @@ use crate::io::transport::Transport;
 use crate::op::operation::Cause;
 
 /// Addresses tried at most in one call while none can be reached (governance.md §5.4).
-const MAX_ADDRESSES_TRIED: u32 = 6;
+const MAX_ADDRESSES_TRIED: usize = 6;
 
 /// What a driver's connections are made of: the same as those of blocking calls.
 pub type DriverOptions = PoolOptions;
@@ -296,32 +296,22 @@ impl Shared {
 
     /// Whether a call that was not sent may take another connection.
     pub(super) fn may_try_again(&self, job: &Job) -> bool {
-        job.attempts < MAX_ADDRESSES_TRIED
+        job.attempts < MAX_ADDRESSES_TRIED as u32
     }
 
-    /// A call whose address could not be reached: another one may, unless all were tried.
-    pub(super) fn next_peer(&self, mut job: Job, peer: Arc<str>, error: Error) {
-        let tries = u32::try_from(self.peers.len()).unwrap_or(u32::MAX).min(MAX_ADDRESSES_TRIED);
-        match job.attempts < tries || job.resorts && job.attempts < MAX_ADDRESSES_TRIED {
-            true => {
-                job.unreached = Some(Box::new((peer, error)));
-                self.post(std::iter::once(job));
-            }
-            false => job.fail(Some(peer), error.at(Phase::Connect)),
+    /// A call whose address could not be reached by a dial that began after the call did: another one may,
+    /// unless all were tried.
+    pub(super) fn unreached(&self, mut job: Job, peer: usize, error: Error) {
+        job.unreached.push(peer);
+        match job.unreached.len() < self.peers.len().min(MAX_ADDRESSES_TRIED) {
+            true => self.post(std::iter::once(job)),
+            false => job.fail(Some(Arc::clone(self.peer_name(peer))), error.at(Phase::Connect)),
         }
     }
 
-    /// The same for many, with one wake-up.
+    /// Calls that look for a connection again, with one wake-up.
     pub(super) fn post_all(&self, jobs: Vec<Job>) {
         self.post(jobs.into_iter());
-    }
-
-    /// The right to dial that a call brings, or what it finds at the gate.
-    pub(super) fn permit(&self, job: &mut Job, peer: usize) -> Result<Permit> {
-        match job.permit.take().map(|permit| *permit) {
-            Some((of, permit)) if of == peer => Ok(permit),
-            _ => self.gate(peer).enter(clock::now()),
-        }
     }
 
     /// Whether a call may find a connection of its own to the address, or may dial it.
@@ -331,6 +321,7 @@ impl Shared {
 
     /// Hands a call that may use a connection to an idle one, or to one of its own.
     pub(super) fn connect(self: &Arc<Shared>, mut job: Job, peer: usize) {
+        let permit = job.permit.take();
         while let Some(slot) = self.pop_idle(peer) {
             match slot.hand_over(job) {
                 Ok(()) => {
@@ -346,9 +337,10 @@ impl Shared {
         job.reused = adopted.is_some();
         let socket = match adopted {
             Some(transport) => Socket::Open(transport),
-            None => match self.permit(&mut job, peer) {
-                Ok(permit) => Socket::connecting(self, peer, now, permit),
-                Err(error) => return self.next_peer(job, Arc::clone(self.peer_name(peer)), error),
+            None => match permit.map(|permit| permit.1).or_else(|| self.gate(peer).enter(now)) {
+                Some(permit) => Socket::connecting(self, peer, now, permit),
+                // Shut since it was chosen.
+                None => return self.post(std::iter::once(job)),
             },
         };
         let slot = Slot::with(job);
@@ -407,7 +399,7 @@ impl Dispatch {
             job.begun = Some(now);
             job.turn = self.shared.next_peer.fetch_add(1, Ordering::Relaxed);
         }
-        let Some(peer) = self.choose(&mut job, now) else { return self.last_resort(job, now) };
+        let Some(peer) = self.choose(&job, now) else { return self.last_resort(job, now) };
         job.attempts += 1;
         job.reused = true;
         if self.shared.options.multiplexed > 0 {
@@ -420,23 +412,24 @@ impl Dispatch {
         }
     }
 
-    /// The address that the call tries next. Each attempt goes to another one, whatever other calls do
-    /// meanwhile; those that could not be reached just before are passed over. `None` if that is all.
-    fn choose(&self, job: &mut Job, now: Instant) -> Option<usize> {
+    /// The address that the call tries next: one that may serve it. `None` if only those are left that are left
+    /// alone.
+    fn choose(&self, job: &Job, now: Instant) -> Option<usize> {
         if let Some(permit) = &job.permit {
             return Some(permit.0);
         }
+        self.untried(job).find(|peer| match self.shared.options.multiplexed {
+            0 => self.shared.may_serve(*peer, now),
+            _ => self.shared.gate(*peer).is_open(now) || self.alive(*peer).next().is_some(),
+        })
+    }
+
+    /// The addresses that the call has not tried in vain, in its order, which moves on with each attempt.
+    fn untried(&self, job: &Job) -> impl Iterator<Item = usize> {
         let peers = self.shared.peers.len();
-        let at = |turn: usize, attempts: u32| turn.wrapping_add(attempts as usize) % peers;
-        let step = (0..peers).find(|step| {
-            let peer = at(job.turn.wrapping_add(*step), job.attempts);
-            match self.shared.options.multiplexed {
-                0 => self.shared.may_serve(peer, now),
-                _ => self.shared.gate(peer).is_open(now) || self.alive(peer).next().is_some(),
-            }
-        })?;
-        job.turn = job.turn.wrapping_add(step);
-        Some(at(job.turn, job.attempts))
+        let first = job.turn.wrapping_add(job.attempts as usize);
+        let order = (0..peers).map(move |step| first.wrapping_add(step) % peers);
+        order.filter(|peer| !job.unreached.contains(peer))
     }
 
     /// The multiplexed connections that take calls.
@@ -444,31 +437,34 @@ impl Dispatch {
         self.mux[peer].iter().flatten().filter(|slot| slot.is_open())
     }
 
-    /// No address is left but those that could not be reached before the call began: it waits for the next dial
-    /// to one of them.
+    /// No address is left but those that are left alone: the call dials one of them in its turn.
     fn last_resort(&self, mut job: Job, now: Instant) {
-        let begun = job.begun.unwrap_or(now);
-        let resorts = (0..self.shared.peers.len())
-            .filter_map(|peer| Some((self.shared.gate(peer).resort_at(begun)?, peer)));
-        match resorts.min() {
-            Some((_, peer)) => {
-                job.resorts = true;
+        // One whose seat it has already, for which it may have waited.
+        let has_seat =
+            |peer: &usize| job.seat.as_ref().is_some_and(|seat| seat.is_of(self.shared.seats(*peer)));
+        let Some(peer) = self.untried(&job).min_by_key(|peer| !has_seat(peer)) else {
+            return job.fail(None, Error::new(Code::NoAddress, "no address to call").at(Phase::Resolve));
+        };
+        // The seat comes first: nobody else dials while the call has the right to.
+        let queued = match self.shared.options.multiplexed {
+            0 => waiting::find_seat(&self.shared, &mut job, peer),
+            _ => Ok(None),
+        };
+        match queued {
+            Ok(None) => {
+                let begun = job.begun.unwrap_or(now);
                 waiting::start_to_dial(&self.shared, job, peer, begun, &self.shard);
             }
-            None => {
-                let nobody = || Error::new(Code::NoAddress, "no address to call");
-                let (peer, error) = job.unreached.take().map(|unreached| *unreached).unzip();
-                job.fail(peer, error.unwrap_or_else(nobody).at(Phase::Connect));
-            }
+            Ok(Some(queued)) => waiting::start(&self.shared, job, peer, queued, &self.shard),
+            Err(error) => job.fail(Some(Arc::clone(self.shared.peer_name(peer))), error),
         }
     }
 
     /// Hands a call to one of the peer's multiplexed connections; makes it if there is none, or no more.
     fn share(&mut self, mut job: Job, peer: usize) {
         let index = job.turn / self.shared.peers.len() % self.shared.options.multiplexed;
-        if job.permit.is_none()
-            && let Some(slot) = &self.mux[peer][index]
-        {
+        let permit = job.permit.take();
+        if let Some(slot) = &self.mux[peer][index] {
             match slot.hand_over(job) {
                 Ok(()) => {
                     self.shared.reused.fetch_add(1, Ordering::Relaxed);
@@ -477,10 +473,8 @@ impl Dispatch {
                 Err(back) => job = back,
             }
         }
-        let permit = match self.shared.permit(&mut job, peer) {
-            Ok(permit) => permit,
-            Err(error) => return self.share_another(job, peer, error),
-        };
+        let permit = permit.map(|permit| permit.1).or_else(|| self.shared.gate(peer).enter(clock::now()));
+        let Some(permit) = permit else { return self.share_another(job, peer) };
         job.reused = false;
         self.open(MuxSlot::with(vec![job]), peer, index, permit);
     }
@@ -489,21 +483,22 @@ impl Dispatch {
     fn warm(&mut self, warm_up: &WarmUp) {
         let now = clock::now();
         for peer in 0..self.shared.peers.len() {
+            let gate = Arc::clone(self.shared.gate(peer));
+            let mut permit = None;
             for index in 0..warm_up.connections.min(self.shared.options.multiplexed) {
                 let greeter = warm_up.greeter(peer);
-                let known = self.mux[peer][index].as_ref().filter(|slot| slot.is_open());
-                if let Some(slot) = known {
+                if let Some(slot) = self.mux[peer][index].as_ref().filter(|slot| slot.is_open()) {
                     slot.greet(greeter);
                     continue;
                 }
-                match self.shared.gate(peer).enter(now) {
-                    Ok(permit) => {
-                        let slot = MuxSlot::with(Vec::new());
-                        slot.greet(greeter);
-                        self.open(slot, peer, index, permit);
-                    }
-                    Err(error) => greeter.tell(Err(error)),
-                }
+                let Some(own) = permit.take().or_else(|| gate.enter(now)) else {
+                    greeter.tell(Err(gate.hold_back(now)));
+                    break;
+                };
+                permit = Some(own.another());
+                let slot = MuxSlot::with(Vec::new());
+                slot.greet(greeter);
+                self.open(slot, peer, index, own);
             }
         }
     }
@@ -516,7 +511,7 @@ impl Dispatch {
     }
 
     /// The same for a call whose own connection may not be dialled now: any other will do.
-    fn share_another(&self, mut job: Job, peer: usize, error: Error) {
+    fn share_another(&self, mut job: Job, peer: usize) {
         for slot in self.alive(peer) {
             match slot.hand_over(job) {
                 Ok(()) => {
@@ -526,7 +521,7 @@ impl Dispatch {
                 Err(back) => job = back,
             }
         }
-        self.shared.next_peer(job, Arc::clone(self.shared.peer_name(peer)), error);
+        self.shared.post_all(vec![job]);
     }
 }
 

@@ -74,12 +74,10 @@ pub(super) struct Job {
     pub(super) seat: Option<Seat>,
     /// When it was first looked at.
     pub(super) begun: Option<Instant>,
-    /// The right to dial an address that could not be reached before.
+    /// The right to dial an address, as no other is left.
     pub(super) permit: Option<Box<(usize, Permit)>>,
-    /// Only addresses are left that could not be reached before it began.
-    pub(super) resorts: bool,
-    /// The last address that could not be reached, and why.
-    pub(super) unreached: Option<Box<(Arc<str>, Error)>>,
+    /// Addresses that could not be reached since it began.
+    pub(super) unreached: Vec<usize>,
 }
 
 impl Job {
@@ -92,8 +90,7 @@ impl Job {
             seat: None,
             begun: None,
             permit: None,
-            resorts: false,
-            unreached: None,
+            unreached: Vec::new(),
         }
     }
 
@@ -203,6 +200,14 @@ impl Socket {
         Socket::Connecting(connecting, limit, Some(permit))
     }
 
+    /// When its dial began, while that is under way.
+    pub(super) fn dialled_at(&self) -> Option<Instant> {
+        match self {
+            Socket::Connecting(_, _, permit) => permit.as_ref().map(Permit::begun),
+            Socket::Open(_) => None,
+        }
+    }
+
     /// The dial has ended: others hear of it.
     pub(super) fn dialled(&mut self, outcome: Result<Transport>) -> Result<()> {
         let Socket::Connecting(_, _, permit) = self else { return outcome.map(drop) };
@@ -250,7 +255,7 @@ impl Line {
             proto: ClientConn::new(shared.options().limits),
             slot,
             peer,
-            fresh: matches!(socket, Socket::Connecting(..)).then_some(now),
+            fresh: socket.dialled_at(),
             socket,
             input: BytesMut::new(),
             output: OutBuf::new(),
@@ -459,7 +464,7 @@ impl Line {
                 Stop::Unsent(error) if !job.reused => job.end(Some(peer), bytes, Err(error)),
                 Stop::Unsent(_) => self.shared.again(Job { seat: self.seat.take(), ..job }),
                 Stop::With(error) if is_unreachable(&error) => {
-                    self.shared.next_peer(job, peer, error);
+                    self.shared.unreached(job, self.peer, error);
                 }
                 Stop::With(error) | Stop::Panicked(error) => job.end(Some(peer), bytes, Err(error)),
             }

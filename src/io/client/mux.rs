@@ -188,8 +188,8 @@ impl MuxLine {
         let now = clock::now();
         MuxLine {
             proto: MuxClient::new(shared.options().limits),
+            fresh: Some(permit.begun()),
             socket: Socket::connecting(&shared, peer, now, permit),
-            fresh: Some(now),
             slot,
             peer,
             id,
@@ -358,6 +358,15 @@ impl MuxLine {
         self.unsent.drain(..).chain(late).for_each(|job| self.shared.again(job));
     }
 
+    /// There is no connection. Calls that came while it was dialled have not learnt anything new.
+    fn pass_on(&mut self, error: &Error) {
+        let jobs: Vec<_> = self.unsent.drain(..).chain(self.slot.end()).collect();
+        let is_news = |job: &Job| job.begun <= self.fresh;
+        let (tried, in_vain) = jobs.into_iter().partition::<Vec<_>, _>(is_news);
+        tried.into_iter().for_each(|job| self.shared.unreached(job, self.peer, error.clone()));
+        self.shared.post_all(in_vain);
+    }
+
     fn has_calls(&self) -> bool {
         let waiting = self.proto.waiting() + self.unsent.len() + self.leaving.len();
         waiting > 0 || !self.output.is_empty()
@@ -433,10 +442,7 @@ impl MuxLine {
             Stop::Lost(reason) => (reason, None),
             Stop::Unreachable(error) => {
                 self.slot.dialled(&Err(error.clone()));
-                let jobs: Vec<_> = self.unsent.drain(..).chain(self.slot.end()).collect();
-                return jobs
-                    .into_iter()
-                    .for_each(|job| self.shared.next_peer(job, Arc::clone(&peer), error.clone()));
+                return self.pass_on(&error);
             }
             Stop::With(error) => (None, Some(error)),
             Stop::Panicked(error) => {

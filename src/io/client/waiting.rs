@@ -1,5 +1,5 @@
-//! A started call that waits: for its turn at a connection, where their number is limited, or for the next dial
-//! to an address that could not be reached.
+//! A started call that waits for its turn: at a connection, where their number is limited, or to dial an address
+//! that could not be reached.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -40,7 +40,7 @@ pub(super) fn start(shared: &Arc<Shared>, job: Job, peer: usize, queued: Queued,
     spawn(shared, job, peer, Awaited::Seat(queued), shard);
 }
 
-/// Lets a call that began at `begun` wait for the next dial, in a task of its own.
+/// Lets a call that began at `begun` wait for its turn to dial, in a task of its own.
 pub(super) fn start_to_dial(shared: &Arc<Shared>, job: Job, peer: usize, begun: Instant, shard: &Handle) {
     spawn(shared, job, peer, Awaited::Dial(begun), shard);
 }
@@ -81,7 +81,7 @@ impl Ends for Place {
 enum Awaited {
     /// A seat.
     Seat(Queued),
-    /// A dial, by a call that began at this time.
+    /// Its turn to dial, as a call that began at this time.
     Dial(Instant),
 }
 
@@ -137,26 +137,18 @@ impl Waiting {
         cx: &mut Context<'_>,
     ) -> Poll<Result<()>> {
         let gate = self.shared.gate(self.peer);
-        loop {
-            let now = clock::now();
-            let until = match gate.resort(begun, now, cx.waker()) {
-                Resort::Dial(permit) => {
-                    if let Some(job) = &mut self.job {
-                        job.permit = Some(Box::new((self.peer, permit)));
-                    }
-                    return Poll::Ready(Ok(()));
+        match gate.resort(begun, clock::now(), cx.waker()) {
+            Resort::Dial(permit) => {
+                if let Some(job) = &mut self.job {
+                    job.permit = Some(Box::new((self.peer, permit)));
                 }
-                Resort::Failed(error) => return Poll::Ready(Err(error)),
-                Resort::Wait(until) => until,
-            };
-            if deadline.is_some_and(|at| at <= now) {
-                return Poll::Ready(Err(gate.too_late(now)));
+                Poll::Ready(Ok(()))
             }
-            let until = [until, deadline].into_iter().flatten().min();
-            match until.is_some_and(|at| self.timer.wake_at(at, cx)) {
-                true => {}
-                false => return Poll::Pending,
-            }
+            Resort::Failed(error) => Poll::Ready(Err(error)),
+            Resort::Wait => match deadline.is_some_and(|at| self.timer.wake_at(at, cx)) {
+                true => Poll::Ready(Err(gate.too_late(clock::now()))),
+                false => Poll::Pending,
+            },
         }
     }
 
@@ -181,7 +173,7 @@ impl Future for Waiting {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(Err(error)) if self.is_unreachable(&error) => {
                 if let Some(job) = self.job.take() {
-                    self.shared.next_peer(job, Arc::clone(self.shared.peer_name(self.peer)), error);
+                    self.shared.unreached(job, self.peer, error);
                 }
             }
             Poll::Ready(Err(error)) => self.fail(error),

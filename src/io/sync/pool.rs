@@ -22,7 +22,7 @@ use crate::io::sync::sweep;
 pub struct PoolOptions {
     /// For a connection to be established. Default 1 s.
     pub connect_timeout: Duration,
-    /// How long an address that could not be reached is left alone by calls that have another one.
+    /// For how long warm-ups, and calls that have another address, leave one alone that could not be reached.
     pub backoff: Backoff,
     /// An idle connection older than this is not used again, and closed. Keep it below the server's idle timeout
     /// (Kitex: 10 min). Default 60 s. Those of blocking calls are closed by other blocking calls of the process,
@@ -116,7 +116,7 @@ pub struct Stats {
     pub dropped: u64,
     /// Dials that failed.
     pub dials_failed: u64,
-    /// Calls and warm-ups that ended without a dial of their own, as the address could not be reached just before.
+    /// How often a call or a warm-up went without a dial of its own, as another one had just failed.
     pub held_back: u64,
     /// Idle connections that were closed because nobody asked for them within the idle timeout.
     pub expired: u64,

@@ -54,7 +54,8 @@ struct Dial {
 
 impl<'a> Target<'a> {
     fn new(pool: &'a Pool) -> Target<'a> {
-        let permit = pool.gate().enter(clock::now());
+        let now = clock::now();
+        let permit = pool.gate().enter(now).ok_or_else(|| pool.gate().hold_back(now));
         let found = permit.and_then(|permit| Ok((conn::socket_addresses(pool.address())?, permit)));
         match found {
             Ok((addresses, permit)) => Target { pool, addresses, failure: None, permit: Some(permit) },

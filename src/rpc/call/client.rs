@@ -24,7 +24,7 @@ use crate::rpc::stream;
 use crate::wire::frame::Layout;
 
 /// Addresses tried at most in one call while none can be reached (governance.md §5.4).
-const MAX_ADDRESSES_TRIED: u32 = 6;
+const MAX_ADDRESSES_TRIED: usize = 6;
 
 /// How requests are framed (ttheader.md §3).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
@@ -166,10 +166,19 @@ struct Call<'a> {
     terms: Terms,
     facts: Facts,
     peer: Option<Arc<str>>,
-    /// Addresses that it has dialled itself.
-    dialled: Vec<Arc<str>>,
+    /// When it began.
+    begun: Instant,
     /// The latest look at the clock.
     now: Instant,
+}
+
+/// When a call dials an address.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Dial {
+    /// Unless it could not be reached just before.
+    IfOpen,
+    /// In its turn: the call has no other.
+    AnyWay,
 }
 
 impl Client {
@@ -222,7 +231,7 @@ impl Client {
             terms: self.terms(options, started),
             facts: Facts::default(),
             peer: None,
-            dialled: Vec::new(),
+            begun: started,
             now: started,
         };
         let outcome = self
@@ -375,66 +384,40 @@ impl Call<'_> {
         panic::logged(&log::global(), "client", || self.run()).and_then(|outcome| outcome)
     }
 
-    /// Tries addresses until one can be reached; a request that may have been seen is never sent twice.
+    /// Tries addresses until one can be reached; a request that may have been seen is never sent twice. Those
+    /// that are left alone come last.
     fn run(&mut self) -> Result<Response> {
         fault::panic_at(Point::BlockingCall);
-        let client = self.client;
-        let (begun, first) = (self.now, client.next_peer.fetch_add(1, Ordering::Relaxed));
+        let peers = &self.client.peers;
+        let first = self.client.next_peer.fetch_add(1, Ordering::Relaxed);
+        let mut unreached: Vec<usize> = Vec::new();
         let mut last_error = None;
-        for peer in client.peers.iter().cycle().skip(first % client.peers.len()).take(client.peers.len()) {
-            if self.facts.attempts == MAX_ADDRESSES_TRIED {
-                break;
-            }
-            if !peer.pool.may_serve(self.now) {
-                continue;
-            }
-            match self.attempt(peer, None) {
-                Err(error) if is_unreachable(&error) && !self.is_late() => last_error = Some(error),
-                outcome => return outcome,
-            }
-        }
-        self.last_resort(begun, last_error)
-    }
-
-    /// Dials addresses that could not be reached some time ago, each when that is due: there are no others.
-    fn last_resort(&mut self, begun: Instant, mut last_error: Option<Error>) -> Result<Response> {
-        let client = self.client;
-        for _ in 0..client.peers.len() {
-            let resorts =
-                client.peers.iter().filter_map(|peer| Some((peer.pool.gate().resort_at(begun)?, peer)));
-            let resort = resorts.min_by_key(|(at, _)| *at);
-            let Some((_, peer)) = resort.filter(|_| self.facts.attempts < MAX_ADDRESSES_TRIED) else { break };
-            self.peer = Some(Arc::clone(&peer.name));
-            let permit = with_interrupt(client, self.parent, |interrupt| {
-                sync::wait_to_dial(peer.pool.gate(), begun, self.terms.deadline, interrupt)
-            });
-            self.now = clock::now();
-            match permit.and_then(|permit| self.attempt(peer, Some(permit))) {
-                Err(error) if is_unreachable(&error) && !self.is_late() => last_error = Some(error),
-                outcome => return outcome,
-            }
-        }
-        self.insist(last_error)
-    }
-
-    /// Where one of several addresses has failed this call itself, it also asks the others itself: what it has
-    /// heard of them may have changed since, as when servers are replaced in turn.
-    fn insist(&mut self, mut last_error: Option<Error>) -> Result<Response> {
-        let client = self.client;
-        let has_dialled = !self.dialled.is_empty();
-        for peer in client.peers.iter().filter(|_| has_dialled) {
-            if self.facts.attempts < MAX_ADDRESSES_TRIED && !self.dialled.contains(&peer.name) {
-                let permit = peer.pool.gate().insist(self.now);
-                match self.attempt(peer, Some(permit)) {
-                    Err(error) if is_unreachable(&error) && !self.is_late() => last_error = Some(error),
-                    outcome => return outcome,
+        for dial in [Dial::IfOpen, Dial::AnyWay] {
+            for index in (0..peers.len()).map(|step| first.wrapping_add(step) % peers.len()) {
+                if unreached.len() == MAX_ADDRESSES_TRIED {
+                    break;
+                }
+                let passed_over = dial == Dial::IfOpen && !peers[index].pool.may_serve(self.now);
+                if passed_over || unreached.contains(&index) {
+                    continue;
+                }
+                match self.attempt(&peers[index], dial) {
+                    Ok(None) => self.facts.attempts -= 1,
+                    Err(error) if is_unreachable(&error) && !self.is_late() => {
+                        unreached.push(index);
+                        last_error = Some(error);
+                        self.now = clock::now();
+                    }
+                    Ok(Some(response)) => return Ok(response),
+                    Err(error) => return Err(error),
                 }
             }
         }
         Err(last_error.unwrap_or_else(|| Error::new(Code::NoAddress, "no address to call")))
     }
 
-    fn attempt(&mut self, peer: &Peer, permit: Option<Permit>) -> Result<Response> {
+    /// `None`: the address is left alone.
+    fn attempt(&mut self, peer: &Peer, dial: Dial) -> Result<Option<Response>> {
         self.peer = Some(Arc::clone(&peer.name));
         self.facts.attempts += 1;
         // Kept until the connection is back in the pool, where the next call finds it.
@@ -445,17 +428,26 @@ impl Call<'_> {
                 // The peer had dropped the connection; the next one may be good.
                 Err((_, Sent::Nothing)) => {}
                 Err((error, Sent::Maybe)) => return Err(error),
-                Ok(response) => return Ok(response),
+                Ok(response) => return Ok(Some(response)),
             }
         }
         self.facts.reused_connection = false;
-        let permit = permit.map_or_else(|| peer.pool.gate().enter(self.now), Ok)?;
-        self.dialled.push(Arc::clone(&peer.name));
+        let Some(permit) = self.permit(peer, dial)? else { return Ok(None) };
         let left = self.time_left();
         let dialled =
             with_interrupt(self.client, self.parent, |interrupt| peer.pool.dial(permit, left, interrupt));
         let lease = dialled.map_err(|error| self.explain_dial(error, left))?;
-        self.exchange(lease).map_err(|(error, _)| error)
+        self.exchange(lease).map(Some).map_err(|(error, _)| error)
+    }
+
+    fn permit(&mut self, peer: &Peer, dial: Dial) -> Result<Option<Permit>> {
+        let gate = peer.pool.gate();
+        match dial {
+            Dial::IfOpen => Ok(gate.enter(self.now)),
+            Dial::AnyWay => with_interrupt(self.client, self.parent, |interrupt| {
+                sync::wait_to_dial(gate, self.begun, self.terms.deadline, interrupt).map(Some)
+            }),
+        }
     }
 
     /// The right to use a connection to the address, where the number of calls that have it is limited.
