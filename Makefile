@@ -6,7 +6,8 @@ TASK    := @scripts/task
 
 .DEFAULT_GOAL := build
 .PHONY: build help demo test test-rust test-c test-install test-hosts test-interop test-conformance test-long \
-        header lint asan valgrind loom restarts connections soak abidiff fuzz-abi fuzz-smoke bench bench-codec install clean
+        header lint asan valgrind faults sim sim-long faults-long loom restarts connections soak abidiff fuzz-abi \
+        fuzz-smoke bench bench-quick bench-codec performance install clean
 
 build: ## the release library: target/release/libkrpc.so, libkrpc.so.0, libkrpc.a
 	$(TASK) build
@@ -38,7 +39,7 @@ test-conformance: ## the calls that every language must make alike, by the C run
 test-interop: ## against real peers
 	$(TASK) test-interop
 
-test-long: ## test, plus loom, abidiff, AddressSanitizer, longer fuzzing, restarts, 10,000 connections and a soak
+test-long: ## test, plus a 10 GB export, loom, abidiff, ASan, longer simulation, faults and fuzzing, restarts, a soak
 	$(TASK) test-long
 
 header: ## write include/krpc.h and abi/*.txt anew after a change in src/capi
@@ -53,7 +54,16 @@ asan: ## the C programs with AddressSanitizer and UBSan
 valgrind: ## the C programs under valgrind only
 	$(TASK) valgrind
 
-loom: ## every interleaving of the models of src/op, to a bound
+faults: ## the examples, while one system call of the library fails
+	$(TASK) faults
+
+faults-long: ## the same for every call of every example
+	$(TASK) faults-long
+
+sim-long: ## 200,000 simulated schedules for each protocol, and every order of longer scripts
+	$(TASK) sim-long
+
+loom: ## every interleaving of the models of src/op and src/io, to a bound
 	$(TASK) loom
 
 restarts: ## twenty rolling restarts under load, with Kitex's callers and ours
@@ -77,8 +87,17 @@ fuzz-smoke: ## each fuzz target for three seconds
 bench: ## speed, against the floor and real peers
 	$(TASK) bench
 
+bench-quick: ## the same in under five minutes: the lanes that tell most
+	$(TASK) bench-quick
+
+performance: ## docs/performance.md and its picture, from a run of bench; wants a quiet machine
+	$(TASK) performance
+
 bench-codec: ## speed of IDL and JSON, against serde_json, and of krpc call
 	$(TASK) bench-codec
+
+sim: ## retry policies in a simulated fleet: the tables of docs/retry-simulation.md
+	$(TASK) sim
 
 install: ## into PREFIX (default /usr/local), below DESTDIR if set
 	@PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' scripts/task install

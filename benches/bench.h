@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -48,6 +49,13 @@ static inline void bench_pause(double seconds)
     struct timespec time = {.tv_sec = (time_t)seconds};
     time.tv_nsec = (long)((seconds - (double)time.tv_sec) * 1e9);
     nanosleep(&time, NULL);
+}
+
+static inline void bench_sleep_until(uint64_t ns)
+{
+    struct timespec until = {.tv_sec = (time_t)(ns / 1000000000u), .tv_nsec = (long)(ns % 1000000000u)};
+    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR)
+        ;
 }
 
 /* ---- Thrift and sockets --------------------------------------------------------------------- */
@@ -183,6 +191,7 @@ static inline void bench_print_client(const bench_latencies *all, bench_use begi
     printf(",\"cpu_sys_us_per_call\":%.3f", (end.sys_us - begin.sys_us) / calls);
     printf(",\"p50_us\":%.2f", bench_quantile_us(all, 0.5));
     printf(",\"p99_us\":%.2f", bench_quantile_us(all, 0.99));
+    printf(",\"p999_us\":%.2f", bench_quantile_us(all, 0.999));
     printf(",\"max_us\":%.2f", (double)all->max_ns / 1e3);
     printf(",\"waits_per_call\":%.4f", (double)(end.waits - begin.waits) / calls);
     printf(",\"preempted_per_call\":%.4f", (double)(end.preempted - begin.preempted) / calls);
@@ -213,6 +222,10 @@ typedef struct bench_client_args {
     int callers;
     double seconds, warmup;
     uint64_t calls; /* per caller; 0: as many as the time allows */
+    double rate;    /* calls per second of all callers; 0: each starts when its last one has ended */
+    const char *shape;
+    int connections; /* that streams share; 0: one for each */
+    int size;        /* payload of a stream's message in bytes */
 } bench_client_args;
 
 static inline bench_client_args bench_client_arguments(int argc, char **argv)
@@ -221,9 +234,12 @@ static inline bench_client_args bench_client_arguments(int argc, char **argv)
         {"address", required_argument, NULL, 'a'}, {"callers", required_argument, NULL, 'c'},
         {"seconds", required_argument, NULL, 's'}, {"warmup", required_argument, NULL, 'w'},
         {"calls", required_argument, NULL, 'n'},   {"transport", required_argument, NULL, 't'},
+        {"rate", required_argument, NULL, 'r'},    {"shape", required_argument, NULL, 'h'},
+        {"size", required_argument, NULL, 'b'},    {"connections", required_argument, NULL, 'p'},
         {NULL, 0, NULL, 0},
     };
-    bench_client_args args = {.transport = "ttheader", .callers = 1, .seconds = 2, .warmup = 0.2};
+    bench_client_args args = {.transport = "ttheader", .callers = 1, .seconds = 2, .warmup = 0.2,
+                              .shape = "ping-pong", .connections = 1, .size = BENCH_TEXT_BYTES};
     for (int option; (option = getopt_long(argc, argv, "", OPTIONS, NULL)) != -1;) {
         switch (option) {
         case 'a': args.address = optarg; break;
@@ -232,18 +248,61 @@ static inline bench_client_args bench_client_arguments(int argc, char **argv)
         case 'w': args.warmup = atof(optarg); break;
         case 'n': args.calls = strtoull(optarg, NULL, 10); break;
         case 't': args.transport = optarg; break;
+        case 'r': args.rate = atof(optarg); break;
+        case 'h': args.shape = optarg; break;
+        case 'b': args.size = atoi(optarg); break;
+        case 'p': args.connections = atoi(optarg); break;
         default: exit(2);
         }
     }
     if (args.address == NULL || args.callers < 1 || args.callers > 10000 || optind != argc) {
         fprintf(stderr,
                 "usage: %s --address HOST:PORT [--callers N] [--seconds S] [--warmup S] [--calls N]"
-                " [--transport ttheader|ttheader-framed|framed|buffered]\n"
-                "  --calls: each caller makes N calls without warm-up, for programs that count instructions\n",
+                " [--transport ttheader|ttheader-framed|framed|buffered|mux] [--rate N]\n"
+                "  --calls: each caller makes N calls without warm-up, for programs that count instructions\n"
+                "  streams: [--shape ping-pong|one-way] [--connections N] [--size BYTES]; --callers is how many\n"
+                "  --rate: N calls a second start at fixed times, and their latency counts from these\n",
                 argv[0]);
         exit(2);
     }
+    /* A sleep may end 50 us late otherwise. */
+    if (args.rate > 0)
+        prctl(PR_SET_TIMERSLACK, 1);
     return args;
+}
+
+/* ---- an open loop: calls are due at fixed times, however long the ones before them take --------- */
+
+typedef struct bench_schedule {
+    uint64_t begin_ns, next, step;
+    double interval_ns;
+} bench_schedule;
+
+/* The share of one caller, who makes every `callers`th call. */
+static inline bench_schedule bench_schedule_of(const bench_client_args *args, int caller, int callers, uint64_t begin_ns)
+{
+    return (bench_schedule){
+        .begin_ns = begin_ns,
+        .next = (uint64_t)caller,
+        .step = (uint64_t)callers,
+        .interval_ns = 1e9 / args->rate,
+    };
+}
+
+/* When the next call is due. */
+static inline uint64_t bench_due(const bench_schedule *self)
+{
+    return self->begin_ns + (uint64_t)((double)self->next * self->interval_ns);
+}
+
+/* Waits until the next call is due and says when that was: earlier than now if the caller is late. */
+static inline uint64_t bench_wait_due(bench_schedule *self)
+{
+    uint64_t due = bench_due(self);
+    if (due > bench_now_ns())
+        bench_sleep_until(due);
+    self->next += self->step;
+    return due;
 }
 
 #endif

@@ -13,6 +13,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <time.h>
 
 /* ---- handlers ------------------------------------------------------------------------------------ */
 
@@ -152,10 +153,13 @@ static int call_itself(const krpc_server *server, notes *state)
                  call(client, "Chat/Note", KRPC_METHOD_FLAG_ONEWAY);
     krpc_client_free(client);
 
-    /* Nothing tells a oneway caller that its call has arrived; here the server is at hand. */
+    /* Nothing tells a oneway caller that its call has arrived, or that it never will; here the server is at hand. */
+    struct timespec limit;
+    clock_gettime(CLOCK_REALTIME, &limit);
+    limit.tv_sec += 5;
     pthread_mutex_lock(&state->mutex);
     while (failed == 0 && state->count == 0)
-        pthread_cond_wait(&state->changed, &state->mutex);
+        failed = pthread_cond_timedwait(&state->changed, &state->mutex, &limit) != 0;
     printf("notes taken: %d\n", state->count);
     pthread_mutex_unlock(&state->mutex);
     return failed;

@@ -110,13 +110,17 @@ int main(int argc, char **argv)
     }
 
     krpc_client *client = argc > 1 ? NULL : client_of(server);
+    if (argc <= 1 && client == NULL) {
+        krpc_server_free(server);
+        return 1;
+    }
     krpc_op *long_call = NULL;
     int failed = 0, signal_number = 0;
     if (client != NULL) {
         failed += print_end("Short", start(client, "Work/Short")) != KRPC_OK;
         long_call = start(client, "Work/Long");
         struct timespec step = {0, 1000000};
-        while (krpc_server_in_flight(server) == 0)
+        while (long_call != NULL && krpc_server_in_flight(server) == 0 && !krpc_op_is_done(long_call))
             nanosleep(&step, NULL);
         kill(getpid(), SIGTERM);
     }

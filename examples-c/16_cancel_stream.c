@@ -6,6 +6,7 @@
 #include <krpc.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <time.h>
 
 /* ---- the server ------------------------------------------------------------------------------------------------ */
 
@@ -97,9 +98,12 @@ int main(void)
     krpc_client *client = krpc_client_build(options, NULL);
     int failed = watch(client);
 
+    struct timespec limit;
+    clock_gettime(CLOCK_REALTIME, &limit);
+    limit.tv_sec += 5; /* a handler that was never called never ends */
     pthread_mutex_lock(&seen.mutex);
-    while (!seen.ended)
-        pthread_cond_wait(&seen.changed, &seen.mutex);
+    while (!seen.ended && pthread_cond_timedwait(&seen.changed, &seen.mutex, &limit) == 0) {
+    }
     pthread_mutex_unlock(&seen.mutex);
     krpc_str name = krpc_status_name((int32_t)seen.status);
     printf("server: %.*s, code %d, \"%s\"\n", (int)name.len, name.ptr, (int)seen.code, seen.reason);

@@ -4,7 +4,7 @@
 set -u
 cd "$(dirname "$0")" || exit 1
 seconds=${1:-5}
-targets="ttheader skip detect envelope json_to_thrift thrift_to_json idl ttstream stream"
+targets="ttheader skip detect envelope json_to_thrift thrift_to_json idl ttstream stream mux server"
 
 # The coverage instrumentation that libFuzzer listens to; it needs no nightly compiler.
 RUSTFLAGS="-Cpasses=sancov-module \

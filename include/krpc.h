@@ -284,6 +284,31 @@ typedef int32_t krpc_log_level;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
+/** How many messages a method takes and gives. */
+enum krpc_streaming
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    /** One message each, on every transport. */
+    KRPC_STREAMING_NONE = 0,
+    /** One message each, on a streaming transport. */
+    KRPC_STREAMING_UNARY = 1,
+    /** Many requests, one response. */
+    KRPC_STREAMING_CLIENT = 2,
+    /** One request, many responses. */
+    KRPC_STREAMING_SERVER = 4,
+    /** Many of both. */
+    KRPC_STREAMING_BIDIRECTIONAL = 6,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum krpc_streaming krpc_streaming;
+#else
+typedef int32_t krpc_streaming;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
 /**
  * How requests are framed. Replies may come in any of these forms, and servers accept all of them on
  * one port.
@@ -307,31 +332,6 @@ enum krpc_transport
 typedef enum krpc_transport krpc_transport;
 #else
 typedef int32_t krpc_transport;
-#endif // __STDC_VERSION__ >= 202311L
-#endif // __cplusplus
-
-/** How many messages a method takes and gives. */
-enum krpc_streaming
-#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
-  : int32_t
-#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
- {
-    /** One message each, on every transport. */
-    KRPC_STREAMING_NONE = 0,
-    /** One message each, on a streaming transport. */
-    KRPC_STREAMING_UNARY = 1,
-    /** Many requests, one response. */
-    KRPC_STREAMING_CLIENT = 2,
-    /** One request, many responses. */
-    KRPC_STREAMING_SERVER = 4,
-    /** Many of both. */
-    KRPC_STREAMING_BIDIRECTIONAL = 6,
-};
-#ifndef __cplusplus
-#if __STDC_VERSION__ >= 202311L
-typedef enum krpc_streaming krpc_streaming;
-#else
-typedef int32_t krpc_streaming;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
@@ -576,6 +576,8 @@ enum krpc_event_kind
     KRPC_EVENT_KIND_STREAM_MESSAGE = 6,
     /** A stream that delivers has come to its end: status OK when the peer has said everything, else `error`. */
     KRPC_EVENT_KIND_STREAM_END = 7,
+    /** An observer of streams has seen something: `record`. */
+    KRPC_EVENT_KIND_STREAM_RECORD = 8,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
@@ -628,6 +630,36 @@ enum krpc_requiredness
 typedef enum krpc_requiredness krpc_requiredness;
 #else
 typedef int32_t krpc_requiredness;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/** What has happened on a stream (ttstream.md §9.5). */
+enum krpc_stream_event_kind
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    /** A client's stream has a connection, a server's is about to be handled. */
+    KRPC_STREAM_EVENT_KIND_START = 1,
+    /** A message was sent: it is within the stream's budget. Or it could not be. */
+    KRPC_STREAM_EVENT_KIND_SEND = 2,
+    /** A message was received, or a recv has failed. The end of messages is no such event. */
+    KRPC_STREAM_EVENT_KIND_RECV = 3,
+    /**
+     * The stream is over. Messages that had arrived may still be received, and are events, afterwards. Of an
+     * opening that failed it is the only event.
+     */
+    KRPC_STREAM_EVENT_KIND_END = 4,
+    /** Client: the server's header has come. */
+    KRPC_STREAM_EVENT_KIND_HEADER = 5,
+    /** Client: a META frame has come, from a proxy on the way. */
+    KRPC_STREAM_EVENT_KIND_META = 6,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum krpc_stream_event_kind krpc_stream_event_kind;
+#else
+typedef int32_t krpc_stream_event_kind;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
@@ -755,7 +787,7 @@ typedef struct krpc_method krpc_method;
 typedef struct krpc_op krpc_op;
 
 /**
- * A bounded queue of events: ends of calls, requests and streams of servers, messages of streams, questions. Any number of threads may take
+ * A bounded queue of events: ends of calls, requests and streams of servers, messages of streams, what was observed of streams, questions. Any number of threads may take
  * from it; an event loop watches its descriptor.
  *
  * Shut it down with `krpc_queue_shutdown`, free it with `krpc_queue_free`.
@@ -863,6 +895,20 @@ typedef struct krpc_shape krpc_shape;
 typedef struct krpc_stream krpc_stream;
 
 /**
+ * One question to an interceptor of streams: what it is about, and what may be said to it. Borrowed for the call;
+ * everything that is borrowed from it too.
+ *
+ * From the functions of a `krpc_stream_interceptor`.
+ */
+typedef struct krpc_stream_hook krpc_stream_hook;
+
+/**
+ * An event of a stream on its way through a queue. Read it with `krpc_stream_record_read`, free it with
+ * `krpc_stream_record_free`, or with its event.
+ */
+typedef struct krpc_stream_record krpc_stream_record;
+
+/**
  * Builds a message: one struct in Thrift Binary.
  *
  * The outermost struct is open from the start; `krpc_writer_finish` ends it. A field is announced with
@@ -938,7 +984,7 @@ typedef struct krpc_client_stats {
     /** Dials that failed. */
     uint64_t dials_failed;
     /**
-     * Calls and warm-ups that ended without a dial of their own, as the address could not be reached just before
+     * How often a call or a warm-up went without a dial of its own, as another one had just failed
      * (`krpc_client_options_set_backoff_ms`).
      */
     uint64_t held_back;
@@ -1112,7 +1158,7 @@ typedef struct krpc_bytes {
 typedef struct krpc_event {
     /** A `krpc_event_kind`. */
     int32_t kind;
-    /** How the operation or the stream ended; OK for other kinds. */
+    /** How the operation or the stream ended, what a record says; OK for other kinds. */
     int32_t status;
     /** The host's word for what it belongs to. */
     uint64_t tag;
@@ -1128,8 +1174,10 @@ typedef struct krpc_event {
     krpc_message *message;
     /** Why a stream ended, or NULL. */
     krpc_error *error;
-    /** Of a stream that delivers: 0 for its first event, one more for each. 0 for other kinds. */
+    /** Of a stream that delivers or is observed: 0 for its first event, one more for each. 0 for other kinds. */
     uint64_t sequence;
+    /** What an observer has seen of a stream, or NULL. Only where `kind` says so. */
+    krpc_stream_record *record;
 } krpc_event;
 
 /** What a queue has seen until now. Sized struct: start from `KRPC_QUEUE_STATS_INIT`. */
@@ -1307,6 +1355,161 @@ typedef struct krpc_stream_stats {
     /** Their bytes. */
     uint64_t bytes_received;
 } krpc_stream_stats;
+
+/**
+ * The streams of one method, as their observer has counted them until now. Payloads only. Sized struct: start
+ * from `KRPC_STREAM_COUNTERS_INIT`.
+ */
+typedef struct krpc_stream_counters {
+    /** `sizeof(krpc_stream_counters)` as the caller was compiled. */
+    size_t struct_size;
+    /** The service's name; at a client as in its method, which may be empty. Borrowed from the handle. */
+    krpc_str service;
+    /** The method's name. Borrowed from the handle. Empty for all methods beyond the first 1024 together. */
+    krpc_str method;
+    /** Streams that have begun. */
+    uint64_t started;
+    /** Openings that have failed. */
+    uint64_t refused;
+    /** Streams that are over. */
+    uint64_t ended;
+    /** Of these, those that ended with an error; a business status is none. */
+    uint64_t failed;
+    /** Messages sent. */
+    uint64_t messages_sent;
+    /** Their bytes. */
+    uint64_t bytes_sent;
+    /** Messages received. */
+    uint64_t messages_received;
+    /** Their bytes. */
+    uint64_t bytes_received;
+    /** Sends that have failed. */
+    uint64_t send_errors;
+    /** Receives that have failed. */
+    uint64_t recv_errors;
+} krpc_stream_counters;
+
+/**
+ * Something that has happened on a stream. No latency: a send ends in a budget, a recv waits for the peer. Sized
+ * struct: start from `KRPC_STREAM_EVENT_INIT`.
+ */
+typedef struct krpc_stream_event {
+    /** `sizeof(krpc_stream_event)` as the caller was compiled; in a callback the library's. */
+    size_t struct_size;
+    /** A `krpc_stream_event_kind`. */
+    int32_t kind;
+    /**
+     * `KRPC_OK`, or why a send, a recv or the stream has failed. OK also at the end with a business status,
+     * which is no failure of the RPC; `error` has it.
+     */
+    int32_t status;
+    /** Which stream: a number that no other of this process has. */
+    uint64_t stream;
+    /**
+     * How many events the stream had before, of all kinds: where one is missing, the observer did not want it or
+     * its queue was full.
+     */
+    uint64_t sequence;
+    /** SEND and RECV: how many messages went that way before. */
+    uint64_t message;
+    /** SEND, RECV and META: bytes of the payload. */
+    uint64_t bytes;
+    /** When, in nanoseconds of the system's monotonic clock (CLOCK_MONOTONIC). */
+    int64_t time_ns;
+    /** Messages that the stream has sent so far. */
+    uint64_t messages_sent;
+    /** Their bytes. */
+    uint64_t bytes_sent;
+    /** Messages that it has received so far. */
+    uint64_t messages_received;
+    /** Their bytes. */
+    uint64_t bytes_received;
+    /** The service's name; at a client as in its method, which may be empty. */
+    krpc_str service;
+    /** The method's name. */
+    krpc_str method;
+    /** The peer's address; empty if the stream never had one. */
+    krpc_str peer;
+    /** Why not, or NULL. Borrowed like the texts. */
+    const krpc_error *error;
+    /** HEADER, META, a client's END: the pairs of the frame, of kind BACKWARD; else empty. */
+    const krpc_metainfo *metainfo;
+    /** 1 at a server, 0 at a client. */
+    uint32_t is_server;
+    /** 0. */
+    uint32_t reserved;
+} krpc_stream_event;
+
+/**
+ * Hears of an event. `event` and all that it shows are borrowed for the call.
+ *
+ * Runs where it happens, often on an I/O thread, and must not block: one that takes more than 10 ms there is
+ * reported in the log. Several calls may run at once, for one stream too where it sends while it receives. No
+ * lock of the library is held; functions that don't block may be called. It must not throw or longjmp.
+ */
+typedef void (*krpc_stream_event_fn)(void *user_data, const krpc_stream_event *event);
+
+/**
+ * Who watches streams: a `callback`, a `queue`, or neither, where only the counters are wanted. Sized struct:
+ * start from `KRPC_STREAM_OBSERVER_INIT`.
+ */
+typedef struct krpc_stream_observer {
+    /** `sizeof(krpc_stream_observer)` as the caller was compiled. */
+    size_t struct_size;
+    /** Called with `user_data` and an event; NULL for the other styles. */
+    krpc_stream_event_fn callback;
+    /** Given to `callback` and `destroy`. */
+    void *user_data;
+    /** Called once with `user_data` when nothing will use it any more; also if the function fails. Optional. */
+    krpc_destroy_fn destroy;
+    /**
+     * Receives records, see `KRPC_EVENT_KIND_STREAM_RECORD`; kept alive. They take half of its places at most;
+     * what finds none is dropped and counted. NULL for the other styles.
+     */
+    krpc_queue *queue;
+    /** The host's word for them, in its events. */
+    uint64_t tag;
+    /** 0 for all kinds, or a sum of `1 << krpc_stream_event_kind`. */
+    uint32_t kinds;
+    /** Must be 0. */
+    uint32_t reserved;
+} krpc_stream_observer;
+
+/**
+ * Looks at one question about a stream, and may say something to it: `krpc_stream_hook_replace`, `_set_metainfo`,
+ * `_reject`.
+ *
+ * Runs where it happens, which may be an I/O thread, and must not block: one that takes more than 10 ms there is
+ * reported in the log. Calls for different streams may run at once; for one stream a `send` and a `recv`, never
+ * two of a kind. No lock of the library is held. It must not throw or longjmp.
+ */
+typedef void (*krpc_stream_hook_fn)(void *user_data, const krpc_stream_hook *hook);
+
+/**
+ * Functions that stand around streams, each optional; those around calls are apart (ttstream.md §9.3). Of several
+ * interceptors the first that was added is the outermost: it sees openings and messages to send first, and messages
+ * received and ends last. Sized struct: start from `KRPC_STREAM_INTERCEPTOR_INIT`.
+ */
+typedef struct krpc_stream_interceptor {
+    /** `sizeof(krpc_stream_interceptor)` as the caller was compiled. */
+    size_t struct_size;
+    /** OPEN: a client's stream before a connection is asked for, a server's before its handler. */
+    krpc_stream_hook_fn open;
+    /** SEND: each message on its way out. */
+    krpc_stream_hook_fn send;
+    /** RECV: each message that the host is about to get; also the one in `krpc_stream_request`. */
+    krpc_stream_hook_fn recv;
+    /** META: a frame that a proxy has put in, at a client. */
+    krpc_stream_hook_fn meta;
+    /** FINISH: a server's handler has ended, and its trailer is about to leave. */
+    krpc_stream_hook_fn finish;
+    /** END: the stream is over. Once for each stream that `open` has let pass, also if its opening failed later. */
+    krpc_stream_hook_fn end;
+    /** Given to all of them. */
+    void *user_data;
+    /** Called once with `user_data` when nothing will use it any more; also if the function fails. Optional. */
+    krpc_destroy_fn destroy;
+} krpc_stream_interceptor;
 
 /**
  * Budgets of streams. A message weighs 64 bytes besides its own. 0 is the default everywhere. Sized struct: start
@@ -1513,10 +1716,12 @@ krpc_status krpc_client_options_set_connect_timeout_ms(krpc_client_options *opti
  *
  * `initial_ms`: after the first failed dial, at least 0; each further one doubles it, up to `max_ms`, at least
  * `initial_ms`; all vary by a fifth, by chance. Default 100 and 5000. A success starts it anew; three
- * connections in a row that end before their first reply count as a failed dial too. Meanwhile calls go to
- * other addresses. A call that has no other waits for the next dial, which comes after an eighth of the pause
- * and within 100 ms, and shares its outcome with all that wait; so many callers dial no more often than one,
- * and no call fails on old news. `initial_ms` 0: every call that needs a connection dials.
+ * connections in a row that end before their first reply count as a failed dial too. Meanwhile warm-ups do not
+ * dial it, and calls go to other addresses. A call that has no other left dials at once: it never fails on news
+ * that is older than itself, so a server that is up again loses no call by this. Of such dials one at a time is
+ * under way to each address, and calls that came before it began share its outcome: many callers of a server
+ * that is down dial one after the other, at most as often as one that never pauses, besides one dial for each
+ * that was under way when the first failed. `initial_ms` 0: every call that needs a connection dials.
  *
  * Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
  */
@@ -2448,12 +2653,15 @@ krpc_method *krpc_client_method(const krpc_client *client,
  * Prepares a method of an IDL: whether it is oneway is known from there, and `krpc_method_request_shape`
  * and `krpc_method_result_shape` make JSON and readers of its messages.
  *
+ * A method that streams is for `krpc_client_open_stream`, in the mode that `krpc_method_mode` says; its shapes are
+ * those of each message. Calling it is UNSUPPORTED.
+ *
  * `client`: the client that will call it. `idl`: what is needed of it is kept. `name`: "Service/Method", or
  * "Method" of the main service; borrowed for the call. `flags`: 0.
  * Returns an owned method, or NULL and an error; a name that the IDL does not know is INVALID_ARGUMENT, and
  * the text says what may have been meant. It may outlive client and IDL.
  *
- * Thread: any thread. Errors: INVALID_ARGUMENT, UNSUPPORTED for a streaming method. Since: 0.1.
+ * Thread: any thread. Errors: INVALID_ARGUMENT. Since: 0.1.
  */
 krpc_method *krpc_client_method_from_idl(const krpc_client *client,
                                          const krpc_idl *idl,
@@ -2462,14 +2670,23 @@ krpc_method *krpc_client_method_from_idl(const krpc_client *client,
                                          krpc_error **error);
 
 /**
- * The shape of the method's requests. Borrowed from `method`; NULL if it was not made from an IDL.
+ * How many messages the method takes and gives, as its IDL says: a `krpc_streaming`. `KRPC_STREAMING_NONE` if it was
+ * not made from an IDL: then it may be called or streamed, in any mode that the server knows.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+krpc_streaming krpc_method_mode(const krpc_method *method);
+
+/**
+ * The shape of the method's requests, of each message if it streams. Borrowed from `method`; NULL if it was not made
+ * from an IDL.
  *
  * Thread: any thread. Errors: none. Since: 0.1.
  */
 const krpc_shape *krpc_method_request_shape(const krpc_method *method);
 
 /**
- * The shape of the method's results. Borrowed from `method`; NULL if it was not made from an IDL, or is
+ * The shape of the method's results, of each message if it streams. Borrowed from `method`; NULL if it was not made from an IDL, or is
  * oneway.
  *
  * Thread: any thread. Errors: none. Since: 0.1.
@@ -2913,6 +3130,22 @@ krpc_status krpc_reply_status(const krpc_reply *reply);
  * Thread: any thread. Errors: none. Since: 0.1.
  */
 const krpc_message *krpc_reply_message(const krpc_reply *reply);
+
+/**
+ * How many messages the operation ended with: those of a recv of many; else 1, or 0 if there is none.
+ *
+ * Thread: any thread. Errors: none; 0 if `reply` is NULL. Since: 0.1.
+ */
+size_t krpc_reply_message_count(const krpc_reply *reply);
+
+/**
+ * A message, 0 ≤ `index` < `krpc_reply_message_count`, in the order in which they came; NULL beyond. The first is
+ * that of `krpc_reply_message`. Borrowed from `reply`; keep it longer with `krpc_message_retain`.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+const krpc_message *krpc_reply_message_at(const krpc_reply *reply,
+                                          size_t index);
 
 /**
  * The pairs that the handler sent back, those of a header or trailer that was waited for, of kind
@@ -3846,6 +4079,104 @@ krpc_status krpc_stream_read_stats(const krpc_stream *stream,
  */
 void krpc_stream_free(krpc_stream *stream);
 
+/* ---- krpc_stream_counters: messages and bytes of streams, by method ---------------------- */
+
+/**
+ * Methods whose streams were counted. 0 without an observer (`krpc_client_options_set_stream_observer`). It only
+ * grows.
+ *
+ * Thread: any thread. Errors: none; 0 if `client` is NULL. Since: 0.1.
+ */
+size_t krpc_client_stream_method_count(const krpc_client *client);
+
+/**
+ * Reads the counters of a method, 0 ≤ `index` < `krpc_client_stream_method_count`, in the order in which the
+ * methods were met.
+ *
+ * `counters`: its `struct_size` must be set; the fields that it has room for are filled in.
+ *
+ * Thread: any thread. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_status krpc_client_stream_counters(const krpc_client *client,
+                                        size_t index,
+                                        krpc_stream_counters *counters);
+
+/**
+ * Events that found no room in their observer's queue. 0 without an observer.
+ *
+ * Thread: any thread. Errors: none; 0 if `client` is NULL. Since: 0.1.
+ */
+uint64_t krpc_client_dropped_stream_events(const krpc_client *client);
+
+/**
+ * Methods whose streams were counted, as `krpc_client_stream_method_count`.
+ *
+ * Thread: any thread. Errors: none; 0 if `server` is NULL. Since: 0.1.
+ */
+size_t krpc_server_stream_method_count(const krpc_server *server);
+
+/**
+ * Reads the counters of a method, as `krpc_client_stream_counters`.
+ *
+ * `counters`: its `struct_size` must be set; the fields that it has room for are filled in.
+ *
+ * Thread: any thread. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_status krpc_server_stream_counters(const krpc_server *server,
+                                        size_t index,
+                                        krpc_stream_counters *counters);
+
+/**
+ * Events that found no room in their observer's queue. 0 without an observer.
+ *
+ * Thread: any thread. Errors: none; 0 if `server` is NULL. Since: 0.1.
+ */
+uint64_t krpc_server_dropped_stream_events(const krpc_server *server);
+
+/* ---- krpc_stream_event: what has happened on a stream, for whoever watches --------------- */
+
+/**
+ * Watches the client's streams: events, and counters for each method, see `krpc_client_stream_counters`. Replaces
+ * the one set before.
+ *
+ * `observer`: copied; its queue is kept alive.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT, UNSUPPORTED; `destroy` has run then. Since: 0.1.
+ */
+krpc_status krpc_client_options_set_stream_observer(krpc_client_options *options,
+                                                    const krpc_stream_observer *observer,
+                                                    krpc_error **error);
+
+/**
+ * Watches the server's streams, as `krpc_client_options_set_stream_observer`. Streams that it refuses, because it
+ * does not have their method or takes no more, are no events.
+ *
+ * `observer`: copied; its queue is kept alive.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT, UNSUPPORTED; `destroy` has run then. Since: 0.1.
+ */
+krpc_status krpc_server_options_set_stream_observer(krpc_server_options *options,
+                                                    const krpc_stream_observer *observer,
+                                                    krpc_error **error);
+
+/**
+ * Reads a record.
+ *
+ * `event`: its `struct_size` must be set; the fields that it has room for are filled in. Its texts and pointers are
+ * borrowed from `record`.
+ *
+ * Thread: any thread. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_status krpc_stream_record_read(const krpc_stream_record *record,
+                                    krpc_stream_event *event);
+
+/**
+ * Frees a record. NULL is fine.
+ *
+ * Thread: any thread, once. Errors: none. Since: 0.1.
+ */
+void krpc_stream_record_free(krpc_stream_record *record);
+
 /* ---- How a server ends a krpc_stream: once, after which nothing can be sent -------------- */
 
 /**
@@ -3886,6 +4217,22 @@ krpc_status krpc_stream_fail(const krpc_stream *stream,
                              int32_t type_id,
                              krpc_str text,
                              krpc_error **error);
+
+/**
+ * Server: starts to wait for the server's stop, so that a handler need not ask `krpc_context_is_stopping`. It ends
+ * with status OK when the server is being stopped: the handler should come to its end, and may still send and
+ * finish within the grace. It ends as CLOSED if the stream is over before, or freed.
+ *
+ * `completion`: as in `krpc_client_start`; in a queue its end is a `KRPC_EVENT_KIND_STREAM_CALL`. `op` (optional):
+ * receives an owned operation. Cancelling it changes nothing else. The reply's errors: CLOSED; CANCELLED;
+ * INVALID_STATE while another such wait is pending, and at a client.
+ *
+ * Thread: any thread. Errors: INVALID_ARGUMENT, CLOSED, QUEUE_FULL. Since: 0.1.
+ */
+krpc_status krpc_stream_start_stopping(const krpc_stream *stream,
+                                       const krpc_completion *completion,
+                                       krpc_op **op,
+                                       krpc_error **error);
 
 /* ---- Header and trailer of a krpc_stream: pairs before the first message and at the end -- */
 
@@ -3974,6 +4321,217 @@ krpc_status krpc_stream_set_trailer(const krpc_stream *stream,
                                     const krpc_metainfo *pairs,
                                     krpc_error **error);
 
+/* ---- krpc_stream_hook: one question to an interceptor of streams ------------------------- */
+
+/**
+ * The service's name; at a client as in its method, which may be empty. Borrowed from `hook`.
+ *
+ * Thread: callback only. Errors: none. Since: 0.1.
+ */
+krpc_str krpc_stream_hook_service(const krpc_stream_hook *hook);
+
+/**
+ * The method's name. Borrowed from `hook`.
+ *
+ * Thread: callback only. Errors: none. Since: 0.1.
+ */
+krpc_str krpc_stream_hook_method(const krpc_stream_hook *hook);
+
+/**
+ * The peer's address; empty at a client's opening, which has none yet. Borrowed from `hook`.
+ *
+ * Thread: callback only. Errors: none. Since: 0.1.
+ */
+krpc_str krpc_stream_hook_peer(const krpc_stream_hook *hook);
+
+/**
+ * Which stream: a number that no other of this process has, the one in its events.
+ *
+ * Thread: callback only. Errors: none; 0 if `hook` is NULL. Since: 0.1.
+ */
+uint64_t krpc_stream_hook_stream(const krpc_stream_hook *hook);
+
+/**
+ * Whether it is a server's end.
+ *
+ * Thread: callback only. Errors: none; false if `hook` is NULL. Since: 0.1.
+ */
+bool krpc_stream_hook_is_server(const krpc_stream_hook *hook);
+
+/**
+ * What the interceptor keeps for this stream, NULL until it was set. It stays owned by the caller, who gave it; the
+ * library never looks behind it.
+ *
+ * Thread: callback only. Errors: none; NULL if `hook` is. Since: 0.1.
+ */
+void *krpc_stream_hook_state(const krpc_stream_hook *hook);
+
+/**
+ * Keeps something for this stream, for this interceptor's later calls. Give it back in `end`, which comes once for
+ * each stream that `open` has let pass.
+ *
+ * `state`: lent until `end` has returned.
+ *
+ * Thread: callback only. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_status krpc_stream_hook_set_state(const krpc_stream_hook *hook,
+                                       void *state);
+
+/**
+ * SEND and RECV: the message on its way. META: what the frame carries, as `KRPC_ENCODING_RAW`. Else NULL. Borrowed
+ * from `hook`; keep it longer with `krpc_message_retain`.
+ *
+ * Thread: callback only. Errors: none. Since: 0.1.
+ */
+const krpc_message *krpc_stream_hook_message(const krpc_stream_hook *hook);
+
+/**
+ * OPEN: the pairs that leave with a client's opening, those that came with a server's. META: the frame's pairs.
+ * FINISH: those of the trailer so far. Else empty; NULL only if `hook` is. Borrowed from `hook`.
+ *
+ * Thread: callback only. Errors: none. Since: 0.1.
+ */
+const krpc_metainfo *krpc_stream_hook_metainfo(const krpc_stream_hook *hook);
+
+/**
+ * FINISH: what the client is about to see, NULL if the handler has ended well. END: why the stream has ended, NULL
+ * if all was well. Else NULL. Borrowed from `hook`.
+ *
+ * Thread: callback only. Errors: none. Since: 0.1.
+ */
+const krpc_error *krpc_stream_hook_error(const krpc_stream_hook *hook);
+
+/**
+ * SEND and RECV: lets another message take the place of the one on its way. The last one counts.
+ *
+ * `message`: borrowed for the call; its bytes are shared.
+ *
+ * Thread: callback only. Errors: INVALID_ARGUMENT; INVALID_STATE where no message is on its way. Since: 0.1.
+ */
+krpc_status krpc_stream_hook_replace(const krpc_stream_hook *hook,
+                                     const krpc_message *message,
+                                     krpc_error **error);
+
+/**
+ * Adds a pair. OPEN at a client: TRANSIENT or PERSISTENT, which leaves with the opening. OPEN at a server:
+ * BACKWARD, for its header. FINISH: BACKWARD, for the trailer. Pairs that fit into no frame end the stream.
+ *
+ * `kind`: a `krpc_metainfo_kind`. `key`: not empty. `value`: may be empty. Both are copied.
+ *
+ * Thread: callback only. Errors: INVALID_ARGUMENT; INVALID_STATE where no pairs leave. Since: 0.1.
+ */
+krpc_status krpc_stream_hook_set_metainfo(const krpc_stream_hook *hook,
+                                          int32_t kind,
+                                          krpc_str key,
+                                          krpc_str value,
+                                          krpc_error **error);
+
+/**
+ * Ends the stream; of a META frame too. What was asked fails as CANCELLED, as does everything that is asked of the
+ * stream afterwards. The peer is told: a server by a cancel with this number, a client by an exception of this
+ * type. At FINISH only what the client sees changes.
+ *
+ * `code`: 0 for 12007 at a client, 6 at a server; `krpc_error_stream_reason` shows it. `text`: for the peer,
+ * copied.
+ *
+ * Thread: callback only. Errors: INVALID_ARGUMENT; INVALID_STATE at END. Since: 0.1.
+ */
+krpc_status krpc_stream_hook_reject(const krpc_stream_hook *hook,
+                                    int32_t code,
+                                    krpc_str text,
+                                    krpc_error **error);
+
+/* ---- krpc_stream_interceptor: functions of the host's that stand around streams ---------- */
+
+/**
+ * Adds an interceptor of the client's streams, inside those that were added before.
+ *
+ * `interceptor`: copied.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT, UNSUPPORTED; `destroy` has run then. Since: 0.1.
+ */
+krpc_status krpc_client_options_add_stream_interceptor(krpc_client_options *options,
+                                                       const krpc_stream_interceptor *interceptor,
+                                                       krpc_error **error);
+
+/**
+ * Adds an interceptor of the server's streams, inside those that were added before and around those of its
+ * services. Streams that the access check or a limit refuses don't come to it.
+ *
+ * `interceptor`: copied.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT, UNSUPPORTED; `destroy` has run then. Since: 0.1.
+ */
+krpc_status krpc_server_options_add_stream_interceptor(krpc_server_options *options,
+                                                       const krpc_stream_interceptor *interceptor,
+                                                       krpc_error **error);
+
+/**
+ * Adds an interceptor of the service's streams, inside those that were added before and those of the server.
+ *
+ * `interceptor`: copied.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT, UNSUPPORTED; `destroy` has run then. Since: 0.1.
+ */
+krpc_status krpc_service_add_stream_interceptor(krpc_service *service,
+                                                const krpc_stream_interceptor *interceptor,
+                                                krpc_error **error);
+
+/* ---- What an IDL says of a krpc_stream, and its messages as JSON ------------------------- */
+
+/**
+ * How many messages the stream's method takes and gives, as its IDL says: a `krpc_streaming`. `KRPC_STREAMING_NONE`
+ * if its method or service was not made from an IDL.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+krpc_streaming krpc_stream_mode(const krpc_stream *stream);
+
+/**
+ * The shape of messages to send, for `krpc_message_from_json` and `krpc_writer_new_typed`. Borrowed from `stream`;
+ * NULL if its method or service was not made from an IDL.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+const krpc_shape *krpc_stream_send_shape(const krpc_stream *stream);
+
+/**
+ * The shape of messages that are received, and of `krpc_stream_request`, for `krpc_message_to_json` and
+ * `krpc_reader_new_typed`. Borrowed from `stream`; NULL if its method or service was not made from an IDL.
+ *
+ * Thread: any thread. Errors: none. Since: 0.1.
+ */
+const krpc_shape *krpc_stream_recv_shape(const krpc_stream *stream);
+
+/**
+ * Sends a message that is made from JSON, as `krpc_stream_send`. JSON that does not fit sends nothing, and leaves the
+ * stream as it is.
+ *
+ * `json`: UTF-8, borrowed for the call. `options`: NULL for the defaults.
+ *
+ * Thread: any thread that may block; WOULD_DEADLOCK on an I/O thread (inline handlers).
+ * Errors: as of `krpc_message_from_json` and `krpc_stream_send`; INVALID_STATE without an IDL. Since: 0.1.
+ */
+krpc_status krpc_stream_send_json(const krpc_stream *stream,
+                                  krpc_str json,
+                                  const krpc_json_options *options,
+                                  krpc_error **error);
+
+/**
+ * Waits for the next message and writes it as JSON, as `krpc_stream_recv`. A message that does not fit the IDL is
+ * gone, but the stream goes on.
+ *
+ * `options`: NULL for the defaults. `json`: receives an owned message in `KRPC_ENCODING_JSON`, of one segment; NULL
+ * with status OK when the peer has said everything.
+ *
+ * Thread: any thread that may block; WOULD_DEADLOCK on an I/O thread (inline handlers).
+ * Errors: as of `krpc_stream_recv`; 8xx for a message that does not fit; INVALID_STATE without an IDL. Since: 0.1.
+ */
+krpc_status krpc_stream_recv_json(const krpc_stream *stream,
+                                  const krpc_json_options *options,
+                                  krpc_message **json,
+                                  krpc_error **error);
+
 /* ---- krpc_stream_limits: budgets of streams and of the connections that they share, for both builders  */
 
 /**
@@ -4056,6 +4614,38 @@ krpc_status krpc_stream_start_recv(const krpc_stream *stream,
                                    const krpc_completion *completion,
                                    krpc_op **op,
                                    krpc_error **error);
+
+/**
+ * Starts a recv of many: waits for a message, then takes all that are there, for one completion. Cancelled
+ * (`krpc_op_cancel`, `krpc_op_free`), it leaves its messages to the next one and the stream as it is.
+ *
+ * `capacity`: messages at most, at least 1. `completion`: as in `krpc_client_start`; in a queue its end is a
+ * `KRPC_EVENT_KIND_STREAM_CALL`. `op` (optional): receives an owned operation. The reply has the messages, see
+ * `krpc_reply_message_count`: none with status OK when the peer has said everything. Its errors are those of
+ * `krpc_stream_recv`.
+ *
+ * Thread: any thread. Errors: INVALID_ARGUMENT, CLOSED, QUEUE_FULL. Since: 0.1.
+ */
+krpc_status krpc_stream_start_recv_many(const krpc_stream *stream,
+                                        size_t capacity,
+                                        const krpc_completion *completion,
+                                        krpc_op **op,
+                                        krpc_error **error);
+
+/**
+ * Limits how long each recv waits while nothing has arrived, from now on, at either end; also the recv of a stream
+ * that delivers. A recv that waits keeps its own limit. A server's stream has none at first, a client's that of its
+ * options.
+ *
+ * `timeout_ms`: milliseconds; 0 or `KRPC_FOREVER`: none. `flags`: 0 or `KRPC_STREAM_FLAG_KEEP_ON_RECV_TIMEOUT`,
+ * which leaves the stream as it is; without it a timeout ends the stream, and the peer is told (12014).
+ *
+ * Thread: any thread. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_status krpc_stream_set_recv_timeout_ms(const krpc_stream *stream,
+                                            int64_t timeout_ms,
+                                            uint32_t flags,
+                                            krpc_error **error);
 
 /**
  * Lets the next `credit` messages go into a queue by themselves, as `KRPC_EVENT_KIND_STREAM_MESSAGE`, in order
@@ -4203,6 +4793,60 @@ krpc_status krpc_service_add_queued_stream(krpc_service *service,
                                            const krpc_queue *queue,
                                            uint64_t tag,
                                            krpc_error **error);
+
+/**
+ * Adds all streaming methods of the IDL that were not added yet, with one handler; ask the stream for its method and
+ * `krpc_stream_mode`. For a service made by `krpc_service_from_idl`.
+ *
+ * `flags`, `handler`, `user_data`: as in `krpc_service_add_stream`. `destroy` (optional): called once for all methods.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT, INVALID_STATE if the service has no IDL. Since: 0.1.
+ */
+krpc_status krpc_service_add_other_streams(krpc_service *service,
+                                           uint32_t flags,
+                                           krpc_stream_handler_fn handler,
+                                           void *user_data,
+                                           krpc_destroy_fn destroy,
+                                           krpc_error **error);
+
+/**
+ * The same with a queue instead of a handler, as `krpc_service_add_queued_stream`.
+ *
+ * `queue`: kept alive by the service. `tag`: the host's word for the methods, in their events.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT, INVALID_STATE if the service has no IDL. Since: 0.1.
+ */
+krpc_status krpc_service_add_other_queued_streams(krpc_service *service,
+                                                  const krpc_queue *queue,
+                                                  uint64_t tag,
+                                                  krpc_error **error);
+
+/**
+ * Sets the handler of streams that no service takes: unknown services and unknown methods. Without it they are
+ * answered as such. Nothing is known about their mode: the handler gets every message, as of a bidirectional stream.
+ *
+ * `flags`, `handler`, `user_data`, `destroy`: as in `krpc_service_add_stream`.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_status krpc_server_options_set_stream_catch_all(krpc_server_options *options,
+                                                     uint32_t flags,
+                                                     krpc_stream_handler_fn handler,
+                                                     void *user_data,
+                                                     krpc_destroy_fn destroy,
+                                                     krpc_error **error);
+
+/**
+ * The same with a queue instead of a handler, as `krpc_service_add_queued_stream`.
+ *
+ * `queue`: kept alive by the server. `tag`: the host's word for the streams, in their events.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_status krpc_server_options_set_queued_stream_catch_all(krpc_server_options *options,
+                                                            const krpc_queue *queue,
+                                                            uint64_t tag,
+                                                            krpc_error **error);
 
 /* ---- Which library this is --------------------------------------------------------------- */
 
@@ -4628,6 +5272,18 @@ static inline krpc_bytes krpc_view(const void *ptr, size_t len)
 
 /** Initialiser of a `krpc_stream_stats`: its size, and the default in every field. */
 #define KRPC_STREAM_STATS_INIT {sizeof(krpc_stream_stats), 0, 0, 0, 0}
+
+/** Initialiser of a `krpc_stream_counters`: its size, and the default in every field. */
+#define KRPC_STREAM_COUNTERS_INIT {sizeof(krpc_stream_counters), {NULL, 0}, {NULL, 0}, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+
+/** Initialiser of a `krpc_stream_event`: its size, and the default in every field. */
+#define KRPC_STREAM_EVENT_INIT {sizeof(krpc_stream_event), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, {NULL, 0}, {NULL, 0}, {NULL, 0}, NULL, NULL, 0, 0}
+
+/** Initialiser of a `krpc_stream_observer`: its size, and the default in every field. */
+#define KRPC_STREAM_OBSERVER_INIT {sizeof(krpc_stream_observer), NULL, NULL, NULL, NULL, 0, 0, 0}
+
+/** Initialiser of a `krpc_stream_interceptor`: its size, and the default in every field. */
+#define KRPC_STREAM_INTERCEPTOR_INIT {sizeof(krpc_stream_interceptor), NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL}
 
 /** Initialiser of a `krpc_stream_limits`: its size, and the default in every field. */
 #define KRPC_STREAM_LIMITS_INIT {sizeof(krpc_stream_limits), 0, 0, 0, 0, 0, 0, 0, 0}

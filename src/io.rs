@@ -18,6 +18,8 @@ pub mod workers;
 mod conn;
 mod inbox;
 mod inherited;
+#[cfg(all(test, krpc_loom))]
+mod loom_task;
 mod spare;
 mod sys;
 mod transport;

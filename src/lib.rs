@@ -12,6 +12,7 @@ pub mod idl;
 pub mod io;
 pub mod observe;
 pub mod op;
+pub mod policy;
 pub mod proto;
 pub mod rpc;
 pub mod wire;

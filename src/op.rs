@@ -14,9 +14,9 @@ pub mod spent;
 pub mod turn;
 
 mod queued;
-mod sync;
+pub(crate) mod sync;
 
 pub use queued::queued;
 
 #[cfg(all(test, krpc_loom))]
-mod loom_tests;
+pub(crate) mod loom_tests;

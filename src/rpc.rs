@@ -9,6 +9,7 @@ pub mod stream;
 
 #[cfg(feature = "test-hooks")]
 pub use crate::io::clock;
+pub use crate::io::clock::monotonic_ns;
 pub use crate::io::runtime::{Runtime, RuntimeOptions};
 pub use crate::io::thread::may_block;
 pub use crate::io::{Address, Backoff, Bell, Keepalive, close_inherited_sockets};

@@ -39,6 +39,8 @@ public:
             const Phase now_in = phase.load(std::memory_order_relaxed);
             if (now_in == STOP)
                 break;
+            if (schedule.step != 0)
+                started = bench_wait_due(&schedule);
             interop::Res result;
             try {
                 client_->Echo(result, request_);
@@ -56,6 +58,7 @@ public:
         }
     }
 
+    bench_schedule schedule = {};
     bench_latencies latencies = {};
 
 private:
@@ -101,6 +104,8 @@ int main(int argc, char **argv)
     bench_use used = bench_use_now();
     uint64_t begin = bench_now_ns();
     std::vector<std::thread> threads;
+    for (size_t i = 0; args.rate > 0 && i < callers.size(); i++)
+        callers[i]->schedule = bench_schedule_of(&args, static_cast<int>(i), args.callers, begin);
     for (auto &caller : callers)
         threads.emplace_back([&caller, &args] { caller->call(args.calls); });
     if (!counted) {

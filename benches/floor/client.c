@@ -1,4 +1,5 @@
-/* The floor: one thread, epoll, one request in flight on each connection; looks at lengths only. */
+/* The floor: one thread, epoll, one request in flight on each connection; looks at lengths only. With --rate it
+ * starts calls at fixed times, on whichever connection is idle. */
 #define _GNU_SOURCE
 #include "frame.h"
 
@@ -15,6 +16,11 @@ typedef struct conn {
 } conn;
 
 static frame request;
+
+/* With --rate. */
+static bench_schedule schedule;
+static conn *idle[10000];
+static size_t idle_count;
 
 static void start(conn *conn, uint64_t now)
 {
@@ -40,6 +46,18 @@ static size_t receive(conn *conn)
     return whole;
 }
 
+/* Starts what is due, as far as connections are idle, and gives the time until more will be. */
+static struct timespec start_due(void)
+{
+    uint64_t now = bench_now_ns(), due = bench_due(&schedule);
+    for (; due <= now && idle_count > 0; due = bench_due(&schedule)) {
+        start(idle[--idle_count], due);
+        schedule.next++;
+    }
+    uint64_t pause = idle_count == 0 || due > now + 1000000000u ? 1000000000u : due > now ? due - now : 0;
+    return (struct timespec){.tv_sec = (time_t)(pause / 1000000000u), .tv_nsec = (long)(pause % 1000000000u)};
+}
+
 int main(int argc, char **argv)
 {
     bench_client_args args = bench_client_arguments(argc, argv);
@@ -63,11 +81,21 @@ int main(int argc, char **argv)
     bool measuring = false;
     size_t reply_bytes = 0;
     int under_way = args.callers;
-    for (int i = 0; i < args.callers; i++)
-        start(&conns[i], bench_now_ns());
+    bool is_open = args.rate > 0;
+    if (is_open)
+        schedule = bench_schedule_of(&args, 0, 1, now);
+    for (int i = 0; i < args.callers; i++) {
+        if (is_open)
+            idle[idle_count++] = &conns[i];
+        else
+            start(&conns[i], bench_now_ns());
+    }
     while (now < end && under_way > 0) {
         struct epoll_event events[MAX_EVENTS];
-        int count = epoll_wait(epoll, events, MAX_EVENTS, -1);
+        struct timespec pause = {0};
+        if (is_open)
+            pause = start_due();
+        int count = epoll_pwait2(epoll, events, MAX_EVENTS, is_open ? &pause : NULL, NULL);
         bench_check(count >= 0, "epoll_wait");
         for (int i = 0; i < count; i++) {
             conn *conn = events[i].data.ptr;
@@ -85,6 +113,8 @@ int main(int argc, char **argv)
                 bench_record(&latencies, now - conn->started);
             if (++conn->calls == args.calls)
                 under_way--;
+            else if (is_open)
+                idle[idle_count++] = conn;
             else
                 start(conn, now);
         }

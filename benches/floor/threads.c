@@ -16,6 +16,7 @@ typedef struct caller {
     pthread_t thread;
     uint64_t limit;
     size_t reply_bytes;
+    bench_schedule schedule;
     bench_latencies latencies;
     uint8_t input[FRAME_BYTES_MAX];
 } caller;
@@ -43,6 +44,8 @@ static void *call(void *data)
         int now_in = atomic_load_explicit(&phase, memory_order_relaxed);
         if (now_in == STOP)
             break;
+        if (caller->schedule.step != 0)
+            started = bench_wait_due(&caller->schedule);
         exchange(caller, fd);
         uint64_t ended = bench_now_ns();
         if (now_in == MEASURE)
@@ -60,7 +63,10 @@ int main(int argc, char **argv)
     frame_make(&request, false);
     caller *callers = calloc((size_t)args.callers, sizeof *callers);
     bench_check(callers != NULL, "calloc");
+    uint64_t start = bench_now_ns();
     for (int i = 0; i < args.callers; i++) {
+        if (args.rate > 0)
+            callers[i].schedule = bench_schedule_of(&args, i, args.callers, start);
         errno = pthread_create(&callers[i].thread, NULL, call, &callers[i]);
         bench_check(errno == 0, "pthread_create");
     }

@@ -12,6 +12,7 @@ static _Atomic int phase;
 typedef struct caller {
     pthread_t thread;
     uint64_t limit;
+    bench_schedule schedule;
     bench_latencies latencies;
 } caller;
 
@@ -23,6 +24,8 @@ static void *call(void *data)
         int now_in = atomic_load_explicit(&phase, memory_order_relaxed);
         if (now_in == STOP)
             break;
+        if (caller->schedule.step != 0)
+            started = bench_wait_due(&caller->schedule);
         krpc_reply *reply = NULL;
         if (krpc_client_call(client, method, args_struct, NULL, &reply) != KRPC_OK)
             bench_die("call", krpc_error_describe(krpc_reply_error(reply)).ptr);
@@ -50,6 +53,8 @@ int main(int argc, char **argv)
     bench_check(callers != NULL, "calloc");
     for (int i = 0; i < args.callers; i++) {
         callers[i].limit = args.calls;
+        if (args.rate > 0)
+            callers[i].schedule = bench_schedule_of(&args, i, args.callers, begin);
         errno = pthread_create(&callers[i].thread, NULL, call, &callers[i]);
         bench_check(errno == 0, "pthread_create");
     }

@@ -20,7 +20,7 @@ static void check(krpc_error *error)
 /* Connections of the transport "mux", which all calls share. */
 enum { MUX_CONNECTIONS = 2 };
 
-static int32_t transport(const char *name)
+static inline int32_t transport(const char *name)
 {
     static const struct {
         const char *name;
@@ -38,7 +38,7 @@ static int32_t transport(const char *name)
     bench_die(name, "no such transport");
 }
 
-static void connect_client(const bench_client_args *args)
+static krpc_client_options *client_options(const bench_client_args *args)
 {
     krpc_error *error = NULL;
     krpc_client_options *options = krpc_client_options_new(KRPC_STR(BENCH_DESTINATION), &error);
@@ -47,6 +47,13 @@ static void connect_client(const bench_client_args *args)
     check(error);
     krpc_client_options_add_address(options, krpc_cstr(args->address), &error);
     check(error);
+    return options;
+}
+
+static inline void connect_client(const bench_client_args *args)
+{
+    krpc_error *error = NULL;
+    krpc_client_options *options = client_options(args);
     krpc_client_options_set_transport(options, transport(args->transport), &error);
     check(error);
     krpc_client_options_set_max_idle_connections(options, (size_t)args->callers, &error);

@@ -101,7 +101,7 @@ static int64_t some_time(gen *g)
 
 static krpc_str some_text(gen *g)
 {
-    static const char *const texts[] = {"Fuzz/call", "Fuzz/inline", "Fuzz/queued", "Fuzz/oneway", "call", "queued",
+    static const char *const texts[] = {"Fuzz/call", "Fuzz/inline", "Fuzz/queued", "Fuzz/oneway", "Fuzz/talk", "Fuzz/pull", "call", "queued", "talk",
                                         "Fuzz", "k", "127.0.0.1:0", "127.0.0.1:1", "x/y/z", "", "\xff\xfe", "ttheader", "Item", "text",
                                         "items", "color", "RED", "wrong", "{}", "null", "{\"text\":\"hi\",\"items\":[{}]}"};
     if (one_in(g, 3))
@@ -361,6 +361,100 @@ static krpc_request *take_mail(void)
     return request;
 }
 
+/* Streams that somebody else will finish. */
+static struct {
+    pthread_mutex_t mutex;
+    krpc_stream *streams[MAILBOX];
+    int count;
+} stream_mailbox = {PTHREAD_MUTEX_INITIALIZER, {NULL}, 0};
+
+static bool mail_stream(krpc_stream *stream)
+{
+    pthread_mutex_lock(&stream_mailbox.mutex);
+    bool room = stream_mailbox.count < MAILBOX;
+    if (room)
+        stream_mailbox.streams[stream_mailbox.count++] = stream;
+    pthread_mutex_unlock(&stream_mailbox.mutex);
+    return room;
+}
+
+static krpc_stream *take_stream_mail(void)
+{
+    pthread_mutex_lock(&stream_mailbox.mutex);
+    krpc_stream *stream = stream_mailbox.count > 0 ? stream_mailbox.streams[--stream_mailbox.count] : NULL;
+    pthread_mutex_unlock(&stream_mailbox.mutex);
+    return stream;
+}
+
+static krpc_message *some_answer(void)
+{
+    return krpc_message_copy(KRPC_ENCODING_THRIFT_BINARY, KRPC_BYTES("\x0b\0\x01\0\0\0\x02hi\0", 10), NULL);
+}
+
+static void on_stream(void *user_data, krpc_stream *stream)
+{
+    static atomic_uint turn;
+    krpc_message *answer = some_answer();
+    some_steps_inside(user_data);
+    switch (atomic_fetch_add(&turn, 1) % 6) {
+    case 0: judge(krpc_stream_fail(stream, 6, KRPC_STR("no"), NULL)); break;
+    case 1:
+        judge(krpc_stream_try_send_many(stream, (const krpc_message *const *)&answer, 1, NULL, NULL));
+        judge(krpc_stream_finish(stream, NULL));
+        break;
+    case 2: break;
+    case 3:
+    case 4:
+        judge(krpc_stream_try_send_many(stream, (const krpc_message *const *)&answer, 1, NULL, NULL));
+        if (mail_stream(stream))
+            stream = NULL;
+        break;
+    default: judge(krpc_stream_finish_biz(stream, 1, KRPC_STR("no"), NULL, NULL)); break;
+    }
+    krpc_message_free(answer);
+    krpc_stream_free(stream);
+}
+
+/* An interceptor: looks at all there is, and says something now and then. */
+static void on_hook(void *user_data, const krpc_stream_hook *hook)
+{
+    static atomic_uint turn;
+    const cell *one = (const cell *)user_data;
+    if (atomic_load(&one->destroyed) != 0)
+        BROKEN("hooked after destroy", 0);
+    atomic_fetch_add(&shared.callbacks, 1);
+    if (krpc_stream_hook_method(hook).len == 0 || krpc_stream_hook_stream(hook) == 0 || krpc_stream_hook_metainfo(hook) == NULL)
+        BROKEN("a hook without a stream", 0);
+    (void)krpc_stream_hook_service(hook);
+    (void)krpc_stream_hook_peer(hook);
+    (void)krpc_stream_hook_is_server(hook);
+    (void)krpc_stream_hook_state(hook);
+    if (krpc_stream_hook_error(hook) != NULL)
+        judge_text(krpc_stream_hook_error(hook));
+    judge(krpc_stream_hook_set_state(hook, user_data));
+    unsigned now = atomic_fetch_add(&turn, 1);
+    krpc_message *answer = some_answer();
+    if (now % 3 == 0)
+        judge(krpc_stream_hook_replace(hook, now % 2 == 0 ? answer : krpc_stream_hook_message(hook), NULL));
+    if (now % 4 == 0)
+        judge(krpc_stream_hook_set_metainfo(hook, (int32_t)(now / 4 % 5), KRPC_STR("k"), KRPC_STR("v"), NULL));
+    if (now % 16 == 0)
+        judge(krpc_stream_hook_reject(hook, (int32_t)(now / 16 % 3), KRPC_STR("no"), NULL));
+    krpc_message_free(answer);
+}
+
+static void on_event(void *user_data, const krpc_stream_event *event)
+{
+    const cell *one = (const cell *)user_data;
+    if (atomic_load(&one->destroyed) != 0)
+        BROKEN("told after destroy", 0);
+    judge(event->status);
+    if (event->error != NULL)
+        judge_text(event->error);
+    if (event->metainfo == NULL || event->stream == 0 || event->struct_size != sizeof *event)
+        BROKEN("an event of nothing", event->kind);
+}
+
 static void on_request(void *user_data, krpc_request *request)
 {
     static atomic_uint turn;
@@ -429,21 +523,94 @@ static krpc_runtime_options some_krpc_runtime_options(gen *g)
     return options;
 }
 
-static void call_krpc_client_start(gen *g)
+/* Always with an end: whatever waits on a stream shall not hold up the run. */
+static krpc_stream_options some_krpc_stream_options(gen *g)
 {
-    krpc_completion completion = KRPC_COMPLETION_INIT;
-    cell *one = new_cell();
-    completion.user_data = one;
-    completion.destroy = on_destroy;
-    completion.tag = dice(g) % 16;
-    if (one_in(g, 2))
-        completion.queue = (krpc_queue *)pick(g, T_krpc_queue, ANY);
-    if (completion.queue == NULL ? some_bool(g) : one_in(g, 16))
-        completion.callback = on_end;
+    krpc_stream_options options = KRPC_STREAM_OPTIONS_INIT;
+    options.timeout_ms = one_in(g, 32) ? -1 : 1 + (int64_t)(dice(g) % 20);
+    if (one_in(g, 4))
+        options.recv_timeout_ms = some_time(g);
+    if (one_in(g, 8))
+        options.idle_timeout_ms = some_time(g);
+    if (one_in(g, 3))
+        options.metainfo = (const krpc_metainfo *)pick(g, T_krpc_metainfo, ANY);
+    if (one_in(g, 3))
+        options.parent = (const krpc_context *)pick(g, T_krpc_context, ANY);
+    options.flags = one_in(g, 32) ? 64 : dice(g) % 4;
+    if (one_in(g, 32))
+        options.struct_size = one_in(g, 2) ? 0 : SIZE_MAX;
+    return options;
+}
+
+/* A struct that gives something away is sometimes of no size at all: then nobody can know what it gives. */
+static void maybe_unreadable(gen *g, size_t *struct_size, cell *one)
+{
     if (one_in(g, 32)) {
-        completion.struct_size = one_in(g, 2) ? 1 : SIZE_MAX;
+        *struct_size = one_in(g, 2) ? 1 : SIZE_MAX;
         one->is_excused = true;
     }
+}
+
+static cell *some_krpc_completion(gen *g, krpc_completion *completion)
+{
+    static const krpc_completion empty = KRPC_COMPLETION_INIT;
+    cell *one = new_cell();
+    *completion = empty;
+    completion->user_data = one;
+    completion->destroy = on_destroy;
+    completion->tag = dice(g) % 16;
+    if (one_in(g, 2))
+        completion->queue = (krpc_queue *)pick(g, T_krpc_queue, ANY);
+    if (completion->queue == NULL ? some_bool(g) : one_in(g, 16))
+        completion->callback = on_end;
+    maybe_unreadable(g, &completion->struct_size, one);
+    return one;
+}
+
+static cell *some_krpc_stream_observer(gen *g, krpc_stream_observer *observer)
+{
+    static const krpc_stream_observer empty = KRPC_STREAM_OBSERVER_INIT;
+    cell *one = new_cell();
+    *observer = empty;
+    observer->user_data = one;
+    observer->destroy = on_destroy;
+    observer->tag = dice(g) % 16;
+    observer->kinds = one_in(g, 2) ? 0 : dice(g) % 256;
+    if (one_in(g, 2))
+        observer->queue = (krpc_queue *)pick(g, T_krpc_queue, ANY);
+    if (observer->queue == NULL ? some_bool(g) : one_in(g, 16))
+        observer->callback = on_event;
+    maybe_unreadable(g, &observer->struct_size, one);
+    return one;
+}
+
+static cell *some_krpc_stream_interceptor(gen *g, krpc_stream_interceptor *interceptor)
+{
+    static const krpc_stream_interceptor empty = KRPC_STREAM_INTERCEPTOR_INIT;
+    cell *one = new_cell();
+    *interceptor = empty;
+    interceptor->user_data = one;
+    interceptor->destroy = on_destroy;
+    krpc_stream_hook_fn *const functions[] = {&interceptor->open, &interceptor->send, &interceptor->recv,
+                                              &interceptor->meta, &interceptor->finish, &interceptor->end};
+    for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++)
+        if (some_bool(g))
+            *functions[i] = on_hook;
+    maybe_unreadable(g, &interceptor->struct_size, one);
+    return one;
+}
+
+/* What a function that failed was given is given back. */
+static void judge_given(krpc_status status, const cell *one)
+{
+    if (status != KRPC_OK && !one->is_excused && atomic_load(&one->destroyed) != 1)
+        BROKEN("a failure without destroy", status);
+}
+
+static void call_krpc_client_start(gen *g)
+{
+    krpc_completion completion;
+    cell *one = some_krpc_completion(g, &completion);
     const krpc_client *client = (const krpc_client *)pick(g, T_krpc_client, ANY);
     const krpc_method *method = (const krpc_method *)pick(g, T_krpc_method, ANY);
     const krpc_message *request = (const krpc_message *)pick(g, T_krpc_message, ANY);
@@ -456,8 +623,7 @@ static void call_krpc_client_start(gen *g)
                                            some_bool(g) ? &op : NULL, &error);
     judge(status);
     judge_error(status, true, error);
-    if (status != KRPC_OK && !one->is_excused && atomic_load(&one->destroyed) != 1)
-        BROKEN("a start failed without destroy", status);
+    judge_given(status, one);
     if (status != KRPC_OK && op != NULL)
         BROKEN("a start failed but gave an operation", status);
     keep(g, T_krpc_op, op);
@@ -498,6 +664,10 @@ static void call_krpc_queue_take(gen *g)
             keep(g, T_krpc_reply, events[i].reply);
             keep(g, T_krpc_request, events[i].request);
             keep(g, T_krpc_decision, events[i].decision);
+            keep(g, T_krpc_stream, events[i].stream);
+            keep(g, T_krpc_message, events[i].message);
+            keep(g, T_krpc_error, events[i].error);
+            keep(g, T_krpc_stream_record, events[i].record);
             memset(&events[i], 0, sizeof events[i]);
         } else if (events[i].request != NULL && one_in(g, 2)) {
             krpc_request_reply(events[i].request, NULL, NULL);
@@ -511,6 +681,53 @@ static void call_krpc_queue_take(gen *g)
         for (size_t i = 0; i < count; i++)
             krpc_event_release(&events[i]);
     }
+}
+
+static size_t some_messages(gen *g, const krpc_message *messages[BATCH])
+{
+    size_t count = dice(g) % (BATCH + 1);
+    for (size_t i = 0; i < count; i++)
+        messages[i] = (const krpc_message *)pick(g, T_krpc_message, ANY);
+    return count;
+}
+
+static void call_krpc_stream_send_many(gen *g)
+{
+    const krpc_message *messages[BATCH] = {NULL};
+    size_t count = some_messages(g, messages);
+    krpc_error *error = NULL;
+    krpc_status status = krpc_stream_send_many((const krpc_stream *)pick(g, T_krpc_stream, ANY),
+                                               one_in(g, 16) ? NULL : messages, count, &error);
+    judge(status);
+    judge_error(status, true, error);
+}
+
+static void call_krpc_stream_try_send_many(gen *g)
+{
+    const krpc_message *messages[BATCH] = {NULL};
+    size_t count = some_messages(g, messages), sent = 99;
+    krpc_error *error = NULL;
+    krpc_status status = krpc_stream_try_send_many((const krpc_stream *)pick(g, T_krpc_stream, ANY),
+                                                   one_in(g, 16) ? NULL : messages, count, &sent, &error);
+    judge(status);
+    judge_error(status, true, error);
+    if (sent > count || (status != KRPC_OK && sent != 0))
+        BROKEN("sent another number of messages", (long)sent);
+}
+
+static void call_krpc_stream_recv_many(gen *g)
+{
+    krpc_message *messages[BATCH] = {NULL};
+    size_t capacity = dice(g) % (BATCH + 1), count = 99;
+    krpc_error *error = NULL;
+    krpc_status status = krpc_stream_recv_many((const krpc_stream *)pick(g, T_krpc_stream, ANY),
+                                               one_in(g, 16) ? NULL : messages, capacity, &count, &error);
+    judge(status);
+    judge_error(status, true, error);
+    if (count > capacity || (status != KRPC_OK && count != 0))
+        BROKEN("received another number of messages", (long)count);
+    for (size_t i = 0; i < count; i++)
+        keep(g, T_krpc_message, messages[i]);
 }
 
 static void call_krpc_event_release(gen *g)
@@ -577,7 +794,9 @@ static void call_krpc_message_wrap(gen *g)
 static const char IDL[] = "enum Color { RED = 1 } exception Wrong { 1: string text }\n"
                           "struct Item { 1: string text, 2: list<Item> items, 3: Color color = 1 }\n"
                           "service Fuzz { Item call(1: Item item) throws (1: Wrong wrong), string inline(1: string text)\n"
-                          "  i64 queued(1: i64 left, 2: required i64 right), oneway void oneway(1: string text) }\n";
+                          "  i64 queued(1: i64 left, 2: required i64 right), oneway void oneway(1: string text)\n"
+                          "  Item talk(1: Item item) (streaming.mode = 'bidirectional')\n"
+                          "  Item pull(1: Item item) (streaming.mode = 'server') }\n";
 
 static void call_krpc_idl_parse_file(gen *g)
 {
@@ -645,9 +864,13 @@ static void step(gen *g)
 {
     static const char *const hot[] = {"krpc_client_start", "krpc_client_start_many", "krpc_queue_take",
                                       "krpc_queue_take", "krpc_client_call", "krpc_request_reply_many",
-                                      "krpc_op_cancel", "krpc_op_free", "krpc_queue_cancel", "krpc_context_new"};
+                                      "krpc_op_cancel", "krpc_op_free", "krpc_queue_cancel", "krpc_context_new",
+                                      "krpc_client_open_stream", "krpc_client_start_open_stream",
+                                      "krpc_stream_try_send_many", "krpc_stream_start_recv_many", "krpc_stream_deliver"};
     if (one_in(g, 3))
         keep(g, T_krpc_request, take_mail());
+    if (one_in(g, 3))
+        keep(g, T_krpc_stream, take_stream_mail());
     if (one_in(g, 2))
         call_at(g, (int)(dice(g) % FUNCTIONS));
     else
@@ -679,6 +902,15 @@ static void open_shared(gen *g)
     krpc_service_add_method(service, KRPC_STR("inline"), KRPC_METHOD_FLAG_INLINE, on_request, new_cell(), on_destroy, NULL);
     krpc_service_add_method(service, KRPC_STR("oneway"), KRPC_METHOD_FLAG_ONEWAY, on_request, new_cell(), on_destroy, NULL);
     krpc_service_add_queued_method(service, KRPC_STR("queued"), 0, queue, 7, NULL);
+    krpc_service_add_stream(service, KRPC_STR("talk"), KRPC_STREAMING_BIDIRECTIONAL, one_in(g, 2) ? KRPC_METHOD_FLAG_INLINE : 0,
+                            on_stream, new_cell(), on_destroy, NULL);
+    krpc_service_add_queued_stream(service, KRPC_STR("pull"), KRPC_STREAMING_SERVER, queue, 9, NULL);
+    krpc_stream_interceptor interceptor;
+    krpc_stream_observer observer;
+    if (one_in(g, 2)) {
+        some_krpc_stream_interceptor(g, &interceptor);
+        krpc_service_add_stream_interceptor(service, &interceptor, NULL);
+    }
     krpc_server_options *options = krpc_server_options_new();
     krpc_server_options_add_service(options, service, false, NULL);
     krpc_server_options_add_address(options, KRPC_STR("127.0.0.1:0"), NULL);
@@ -688,6 +920,10 @@ static void open_shared(gen *g)
         krpc_server_options_set_acl(options, on_check, new_cell(), on_destroy, NULL);
     else if (one_in(g, 2))
         krpc_server_options_set_acl_queue(options, queue, 8, 5, some_bool(g), NULL);
+    if (one_in(g, 2)) {
+        some_krpc_stream_observer(g, &observer);
+        krpc_server_options_set_stream_observer(options, &observer, NULL);
+    }
     krpc_server *server = krpc_server_build(options, NULL);
     if (server == NULL)
         BROKEN("no server", 0);
@@ -697,17 +933,32 @@ static void open_shared(gen *g)
     krpc_client_options *to = krpc_client_options_new(KRPC_STR("fuzz"), NULL);
     krpc_client_options_add_address(to, address, NULL);
     krpc_client_options_set_transport(to, 1 + (int32_t)(dice(g) % 4), NULL);
+    if (one_in(g, 2)) {
+        some_krpc_stream_interceptor(g, &interceptor);
+        krpc_client_options_add_stream_interceptor(to, &interceptor, NULL);
+    }
+    if (one_in(g, 2)) {
+        some_krpc_stream_observer(g, &observer);
+        krpc_client_options_set_stream_observer(to, &observer, NULL);
+    }
     krpc_client *client = krpc_client_build(to, NULL);
-    static const char *const methods[] = {"Fuzz/call", "Fuzz/inline", "Fuzz/queued"};
+    static const char *const methods[] = {"Fuzz/call", "Fuzz/inline", "Fuzz/queued", "Fuzz/talk", "Fuzz/pull"};
     shared.handles[T_krpc_runtime] = runtime;
     shared.handles[T_krpc_queue] = queue;
     shared.handles[T_krpc_server] = server;
     shared.handles[T_krpc_client] = client;
-    krpc_str method = krpc_cstr(methods[dice(g) % 3]);
+    krpc_str method = krpc_cstr(methods[dice(g) % 5]);
     shared.handles[T_krpc_idl] = idl;
     shared.handles[T_krpc_shape] = krpc_idl_request(idl, method, NULL);
     shared.handles[T_krpc_method] = one_in(g, 2) ? krpc_client_method(client, method, 0, NULL)
                                                  : krpc_client_method_from_idl(client, idl, method, 0, NULL);
+    krpc_method *talk = krpc_client_method(client, KRPC_STR("Fuzz/talk"), 0, NULL);
+    krpc_stream_options limits = KRPC_STREAM_OPTIONS_INIT;
+    limits.timeout_ms = 1 + (int64_t)(dice(g) % 200);
+    krpc_stream *stream = NULL;
+    krpc_client_open_stream(client, talk, &limits, &stream, NULL); /* or an interceptor has refused it */
+    krpc_method_free(talk);
+    shared.handles[T_krpc_stream] = stream;
     shared.handles[T_krpc_context] = krpc_context_new(NULL, 0, NULL, NULL);
     shared.handles[T_krpc_message] = krpc_message_copy(KRPC_ENCODING_THRIFT_BINARY, KRPC_BYTES("\0", 1), NULL);
     shared.handles[T_krpc_metainfo] = krpc_metainfo_new();
@@ -738,6 +989,8 @@ static void settle(void)
     for (int tries = HANG_SECONDS * 1000; krpc_live_handles() > 0 || !all_destroyed(); tries--) {
         for (krpc_request *request = take_mail(); request != NULL; request = take_mail())
             krpc_request_free(request);
+        for (krpc_stream *stream = take_stream_mail(); stream != NULL; stream = take_stream_mail())
+            krpc_stream_free(stream);
         nanosleep(&pause, NULL);
         atomic_fetch_add(&shared.progress, tries > 0);
         if (tries == 0) {

@@ -14,22 +14,20 @@ import sys
 BY_HAND = {
     "krpc_queue_take", "krpc_event_release", "krpc_event_release_many", "krpc_client_start_many",
     "krpc_request_reply_many", "krpc_message_segments", "krpc_message_from_segments", "krpc_message_wrap",
-    "krpc_client_start", "krpc_log_set", "krpc_idl_parse_file", "krpc_idl_parse_memory",
+    "krpc_client_start", "krpc_log_set", "krpc_idl_parse_file", "krpc_idl_parse_memory", "krpc_stream_send_many",
+    "krpc_stream_try_send_many", "krpc_stream_recv_many",
 }  # fmt: skip
-
-# Not called yet: they need a peer that streams, and waits with an end.
-def is_left_out(name: str) -> bool:
-    return "stream" in name
-
 
 # They end something that others may be using; rarely aimed at what threads share.
 CLOSERS = {
     "krpc_client_close", "krpc_queue_shutdown", "krpc_runtime_shutdown", "krpc_server_stop", "krpc_context_cancel",
+    "krpc_stream_cancel", "krpc_stream_cancel_with_code",
 }  # fmt: skip
 
 SIZED = {
-    "krpc_facts", "krpc_client_stats", "krpc_queue_stats", "krpc_server_stats", "krpc_stopped", "krpc_method_info", "krpc_field_info",
-    "krpc_json_options", "krpc_peer_credentials",
+    "krpc_facts", "krpc_client_stats", "krpc_queue_stats", "krpc_server_stats", "krpc_stopped", "krpc_method_info",
+    "krpc_field_info", "krpc_json_options", "krpc_peer_credentials", "krpc_stream_stats", "krpc_stream_limits",
+    "krpc_stream_counters", "krpc_stream_event",
 }  # fmt: skip
 SCALARS = {
     "bool": "some_bool", "int8_t": "(int8_t)some_number", "int16_t": "(int16_t)some_number",
@@ -37,7 +35,13 @@ SCALARS = {
     "size_t": "some_size", "double": "(double)some_number", "krpc_str": "some_text", "krpc_bytes": "some_bytes",
     "krpc_transport": "some_int32",
 }  # fmt: skip
-FUNCTIONS = {"krpc_handler_fn": "on_request", "krpc_acl_fn": "on_check", "krpc_destroy_fn": "on_destroy"}
+FUNCTIONS = {
+    "krpc_handler_fn": "on_request", "krpc_acl_fn": "on_check", "krpc_destroy_fn": "on_destroy",
+    "krpc_stream_handler_fn": "on_stream",
+}  # fmt: skip
+# Structs that fuzz.c fills in; those of the second kind come with what they give away.
+FILLED = {"krpc_call_options", "krpc_runtime_options", "krpc_stream_options"}
+GIVEN = {"krpc_completion", "krpc_stream_observer", "krpc_stream_interceptor"}
 
 
 def prototypes(header: str) -> dict[str, tuple[str, list[str]]]:
@@ -58,7 +62,7 @@ def split(argument: str) -> tuple[str, str]:
 def is_taken(function: str, position: int, name: str) -> bool:
     if function == "krpc_server_options_add_service":
         return name == "service"
-    return position == 0 and function.endswith(("_free", "_build", "_finish"))
+    return position == 0 and (function.endswith(("_free", "_build")) or function == "krpc_writer_finish")
 
 
 def argument(function: str, position: int, text: str, word: str, handles: set[str]) -> tuple[str, str, str, str]:
@@ -80,10 +84,18 @@ def argument(function: str, position: int, text: str, word: str, handles: set[st
         return f"{handle[1]} *{variable} = ({handle[1]} *)pick(g, T_{handle[1]}, {flags});", variable, after, ""
     if handle and handle[1] in SIZED:
         return f"sized {variable}; some_sized(g, &{variable}, sizeof({handle[1]}));", f"({handle[1]} *)sized_or_null(g, &{variable})", "", ""
-    if handle and handle[1] in ("krpc_call_options", "krpc_runtime_options"):
+    if handle and handle[1] in GIVEN:
+        made = f"{handle[1]} {variable}; cell *c{position} = some_{handle[1]}(g, &{variable});"
+        return made, f"&{variable}", "", f"judge_given(status, c{position});"
+    if handle and handle[1] == "krpc_stream_hook":
+        # A real one is only lent: on_hook has it. Any other pointer is refused.
+        return f"const void *{variable} = some_bool(g) ? NULL : pick(g, T_krpc_message, ANY);", f"(const krpc_stream_hook *){variable}", "", ""
+    if handle and handle[1] in FILLED:
         return f"{handle[1]} {variable} = some_{handle[1]}(g);", f"&{variable}", "", ""
     if kind in FUNCTIONS:
         return "", FUNCTIONS[kind] if kind == "krpc_destroy_fn" else f"one_in(g, 16) ? NULL : {FUNCTIONS[kind]}", "", ""
+    if kind == "void *" and name == "state":
+        return "", "NULL", "", ""
     if kind == "void *" and name == "user_data":
         return f"cell *{variable} = new_cell();", variable, "", ""
     if kind in SCALARS:
@@ -147,7 +159,7 @@ def main() -> None:
     for kind in frees:
         print(f"    case T_{kind}: {kind}_free(({kind} *)handle); break;")
     print("    }\n}\n#else")
-    called = [name for name in sorted(words) if not is_left_out(name)]
+    called = sorted(words)
     for name in called:
         if name not in BY_HAND:
             print(thunk(name, *known[name], words[name], handles))

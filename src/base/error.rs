@@ -315,6 +315,12 @@ impl Error {
         self
     }
 
+    /// Adds a remark behind the text, in brackets.
+    pub fn annotated(mut self, remark: impl fmt::Display) -> Error {
+        self.0.text = format!("{} [{remark}]", self.0.text);
+        self
+    }
+
     /// Stable number and name.
     pub fn code(&self) -> Code {
         self.0.code

@@ -10,20 +10,19 @@ const LINEAR: usize = 16;
 /// time, so that a header full of tiny pairs cannot buy quadratic work.
 pub(crate) fn last_wins<K: Eq + Hash + Clone, V>(pairs: impl IntoIterator<Item = (K, V)>) -> Vec<(K, V)> {
     let mut unique: Vec<(K, V)> = Vec::new();
-    let mut index: HashMap<K, usize> = HashMap::new();
+    let mut index: Option<HashMap<K, usize>> = None;
     for (key, value) in pairs {
-        if unique.len() > LINEAR && index.is_empty() {
-            index.extend(unique.iter().enumerate().map(|(at, (key, _))| (key.clone(), at)));
+        if unique.len() > LINEAR && index.is_none() {
+            index = Some(unique.iter().enumerate().map(|(at, (key, _))| (key.clone(), at)).collect());
         }
-        let at = if index.is_empty() {
-            unique.iter().position(|(known, _)| *known == key)
-        } else {
-            index.get(&key).copied()
+        let at = match &index {
+            None => unique.iter().position(|(known, _)| *known == key),
+            Some(index) => index.get(&key).copied(),
         };
         match at.and_then(|at| unique.get_mut(at)) {
             Some(pair) => pair.1 = value,
             None => {
-                if !index.is_empty() {
+                if let Some(index) = &mut index {
                     index.insert(key.clone(), unique.len());
                 }
                 unique.push((key, value));

@@ -196,7 +196,7 @@ pub struct krpc_client_stats {
     pub dropped_replies: u64,
     /// Dials that failed.
     pub dials_failed: u64,
-    /// Calls and warm-ups that ended without a dial of their own, as the address could not be reached just before
+    /// How often a call or a warm-up went without a dial of its own, as another one had just failed
     /// (`krpc_client_options_set_backoff_ms`).
     pub held_back: u64,
     /// Idle connections that were closed because nobody asked for them within the idle timeout.

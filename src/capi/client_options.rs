@@ -156,10 +156,12 @@ pub unsafe extern "C" fn krpc_client_options_set_connect_timeout_ms(
 ///
 /// `initial_ms`: after the first failed dial, at least 0; each further one doubles it, up to `max_ms`, at least
 /// `initial_ms`; all vary by a fifth, by chance. Default 100 and 5000. A success starts it anew; three
-/// connections in a row that end before their first reply count as a failed dial too. Meanwhile calls go to
-/// other addresses. A call that has no other waits for the next dial, which comes after an eighth of the pause
-/// and within 100 ms, and shares its outcome with all that wait; so many callers dial no more often than one,
-/// and no call fails on old news. `initial_ms` 0: every call that needs a connection dials.
+/// connections in a row that end before their first reply count as a failed dial too. Meanwhile warm-ups do not
+/// dial it, and calls go to other addresses. A call that has no other left dials at once: it never fails on news
+/// that is older than itself, so a server that is up again loses no call by this. Of such dials one at a time is
+/// under way to each address, and calls that came before it began share its outcome: many callers of a server
+/// that is down dial one after the other, at most as often as one that never pauses, besides one dial for each
+/// that was under way when the first failed. `initial_ms` 0: every call that needs a connection dials.
 ///
 /// Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
 #[unsafe(no_mangle)]

@@ -77,6 +77,17 @@ impl Ending for Result<Option<Message>> {
     }
 }
 
+/// Of a recv of many.
+impl Ending for Result<Vec<Message>> {
+    fn event(tag: u64, finished: Finished<Self>) -> Event {
+        Event::StreamCall { tag, finished: StreamFinished::RecvMany(finished) }
+    }
+
+    fn pending(operation: Operation<Self>) -> Pending {
+        Pending::RecvMany(operation)
+    }
+}
+
 /// Of a wait for HEADER or TRAILER.
 impl Ending for Result<Pairs> {
     fn event(tag: u64, finished: Finished<Self>) -> Event {
@@ -103,6 +114,12 @@ impl From<Result<()>> for Ended {
 impl From<Result<Option<Message>>> for Ended {
     fn from(result: Result<Option<Message>>) -> Ended {
         ended(result, Ended::with_message)
+    }
+}
+
+impl From<Result<Vec<Message>>> for Ended {
+    fn from(result: Result<Vec<Message>>) -> Ended {
+        ended(result, Ended::with_messages)
     }
 }
 

@@ -5,7 +5,7 @@ use crate::capi::client::krpc_client;
 use crate::capi::error::krpc_error;
 use crate::capi::guard::{guard_new, guard_or};
 use crate::capi::handle::{self, Opaque, Slot};
-use crate::capi::idl::krpc_idl;
+use crate::capi::idl::{krpc_idl, krpc_streaming};
 use crate::capi::service::KRPC_METHOD_FLAG_ONEWAY;
 use crate::capi::shape::krpc_shape;
 use crate::capi::types::krpc_str;
@@ -86,12 +86,15 @@ pub unsafe extern "C" fn krpc_client_method(
 /// Prepares a method of an IDL: whether it is oneway is known from there, and `krpc_method_request_shape`
 /// and `krpc_method_result_shape` make JSON and readers of its messages.
 ///
+/// A method that streams is for `krpc_client_open_stream`, in the mode that `krpc_method_mode` says; its shapes are
+/// those of each message. Calling it is UNSUPPORTED.
+///
 /// `client`: the client that will call it. `idl`: what is needed of it is kept. `name`: "Service/Method", or
 /// "Method" of the main service; borrowed for the call. `flags`: 0.
 /// Returns an owned method, or NULL and an error; a name that the IDL does not know is INVALID_ARGUMENT, and
 /// the text says what may have been meant. It may outlive client and IDL.
 ///
-/// Thread: any thread. Errors: INVALID_ARGUMENT, UNSUPPORTED for a streaming method. Since: 0.1.
+/// Thread: any thread. Errors: INVALID_ARGUMENT. Since: 0.1.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn krpc_client_method_from_idl(
     client: *const krpc_client,
@@ -106,13 +109,28 @@ pub unsafe extern "C" fn krpc_client_method_from_idl(
         // SAFETY: as above.
         let (idl, name) = unsafe { (handle::get(idl, "idl")?, name.text("name")?) };
         match flags {
-            0 => Ok(handle::give(Method::from_schema(&idl.schema, name)?.into())),
+            0 => Ok(handle::give(Method::of_schema(&idl.schema, name)?.into())),
             _ => Err(Error::invalid_argument("flags", format_args!("{flags} is not 0"))),
         }
     })
 }
 
-/// The shape of the method's requests. Borrowed from `method`; NULL if it was not made from an IDL.
+/// How many messages the method takes and gives, as its IDL says: a `krpc_streaming`. `KRPC_STREAMING_NONE` if it was
+/// not made from an IDL: then it may be called or streamed, in any mode that the server knows.
+///
+/// Thread: any thread. Errors: none. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_method_mode(method: *const krpc_method) -> krpc_streaming {
+    guard_or(krpc_streaming::KRPC_STREAMING_NONE, || {
+        // SAFETY: the host vouches for the handle.
+        let shape =
+            unsafe { handle::get(method, "method") }.ok().and_then(|prepared| prepared.method.shape());
+        shape.map_or(krpc_streaming::KRPC_STREAMING_NONE, |shape| shape.method().streaming.into())
+    })
+}
+
+/// The shape of the method's requests, of each message if it streams. Borrowed from `method`; NULL if it was not made
+/// from an IDL.
 ///
 /// Thread: any thread. Errors: none. Since: 0.1.
 #[unsafe(no_mangle)]
@@ -124,7 +142,7 @@ pub unsafe extern "C" fn krpc_method_request_shape(method: *const krpc_method) -
     })
 }
 
-/// The shape of the method's results. Borrowed from `method`; NULL if it was not made from an IDL, or is
+/// The shape of the method's results, of each message if it streams. Borrowed from `method`; NULL if it was not made from an IDL, or is
 /// oneway.
 ///
 /// Thread: any thread. Errors: none. Since: 0.1.

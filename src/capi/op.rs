@@ -33,6 +33,7 @@ pub(super) enum Pending {
     Open(Operation<Result<Stream>>),
     Done(Operation<Result<()>>),
     Recv(Operation<Result<Option<Message>>>),
+    RecvMany(Operation<Result<Vec<Message>>>),
     Pairs(Operation<Result<Pairs>>),
 }
 
@@ -43,6 +44,7 @@ impl Pending {
             Pending::Open(operation) => operation.cancel(Cause::ByHost),
             Pending::Done(operation) => operation.cancel(Cause::ByHost),
             Pending::Recv(operation) => operation.cancel(Cause::ByHost),
+            Pending::RecvMany(operation) => operation.cancel(Cause::ByHost),
             Pending::Pairs(operation) => operation.cancel(Cause::ByHost),
         }
     }
@@ -53,6 +55,7 @@ impl Pending {
             Pending::Open(operation) => operation.is_done(),
             Pending::Done(operation) => operation.is_done(),
             Pending::Recv(operation) => operation.is_done(),
+            Pending::RecvMany(operation) => operation.is_done(),
             Pending::Pairs(operation) => operation.is_done(),
         }
     }
@@ -63,6 +66,7 @@ impl Pending {
             Pending::Open(operation) => operation.wait(timeout),
             Pending::Done(operation) => operation.wait(timeout),
             Pending::Recv(operation) => operation.wait(timeout),
+            Pending::RecvMany(operation) => operation.wait(timeout),
             Pending::Pairs(operation) => operation.wait(timeout),
         }
     }
@@ -73,6 +77,7 @@ impl Pending {
             Pending::Open(operation) => operation.take().map(Ended::from),
             Pending::Done(operation) => operation.take().map(Ended::from),
             Pending::Recv(operation) => operation.take().map(Ended::from),
+            Pending::RecvMany(operation) => operation.take().map(Ended::from),
             Pending::Pairs(operation) => operation.take().map(Ended::from),
         }
     }

@@ -14,6 +14,7 @@ use crate::capi::reply::{Ended, krpc_reply, leave};
 use crate::capi::request::krpc_request;
 use crate::capi::status::krpc_status;
 use crate::capi::stream::krpc_stream;
+use crate::capi::stream_event::krpc_stream_record;
 use crate::capi::types::{SizedItem, SizedStruct, check_item_size, item_at, write_item, write_sized};
 use crate::observe::handles::Kind;
 use crate::op::operation::Finished;
@@ -21,9 +22,9 @@ use crate::op::queue::QueueError;
 use crate::op::spent::Spent;
 use crate::rpc::event::{Event, StreamFinished, WatchedQueue};
 use crate::rpc::may_block;
-use crate::rpc::stream::Delivered;
+use crate::rpc::stream::{Delivered, Observed};
 
-/// A bounded queue of events: ends of calls, requests and streams of servers, messages of streams, questions. Any number of threads may take
+/// A bounded queue of events: ends of calls, requests and streams of servers, messages of streams, what was observed of streams, questions. Any number of threads may take
 /// from it; an event loop watches its descriptor.
 ///
 /// Shut it down with `krpc_queue_shutdown`, free it with `krpc_queue_free`.
@@ -58,6 +59,8 @@ pub enum krpc_event_kind {
     KRPC_EVENT_KIND_STREAM_MESSAGE = 6,
     /// A stream that delivers has come to its end: status OK when the peer has said everything, else `error`.
     KRPC_EVENT_KIND_STREAM_END = 7,
+    /// An observer of streams has seen something: `record`.
+    KRPC_EVENT_KIND_STREAM_RECORD = 8,
 }
 
 /// One event. It owns what it carries until `krpc_event_release`; set a pointer to NULL to keep what is
@@ -67,7 +70,7 @@ pub enum krpc_event_kind {
 pub struct krpc_event {
     /// A `krpc_event_kind`.
     pub kind: i32,
-    /// How the operation or the stream ended; OK for other kinds.
+    /// How the operation or the stream ended, what a record says; OK for other kinds.
     pub status: i32,
     /// The host's word for what it belongs to.
     pub tag: u64,
@@ -83,8 +86,10 @@ pub struct krpc_event {
     pub message: *mut krpc_message,
     /// Why a stream ended, or NULL.
     pub error: *mut krpc_error,
-    /// Of a stream that delivers: 0 for its first event, one more for each. 0 for other kinds.
+    /// Of a stream that delivers or is observed: 0 for its first event, one more for each. 0 for other kinds.
     pub sequence: u64,
+    /// What an observer has seen of a stream, or NULL. Only where `kind` says so.
+    pub record: *mut krpc_stream_record,
 }
 
 // SAFETY: repr(C); integers and pointers that are checked before use.
@@ -104,6 +109,7 @@ impl krpc_event {
         message: std::ptr::null_mut(),
         error: std::ptr::null_mut(),
         sequence: 0,
+        record: std::ptr::null_mut(),
     };
 
     fn of(kind: krpc_event_kind, tag: u64) -> krpc_event {
@@ -130,6 +136,7 @@ impl From<Event> for krpc_event {
             },
             Event::StreamCall { tag, finished } => stream_call(tag, finished),
             Event::StreamMessage { tag, delivered } => stream_message(tag, delivered),
+            Event::StreamObserved { tag, observed } => stream_record(tag, *observed),
         }
     }
 }
@@ -156,8 +163,7 @@ fn stream_call(tag: u64, finished: StreamFinished) -> krpc_event {
         StreamFinished::Done(finished) => ended(kind, tag, finished),
         StreamFinished::Recv(finished) => ended(kind, tag, finished),
         StreamFinished::Pairs(finished) => ended(kind, tag, finished),
-        // Nothing in this ABI starts one.
-        StreamFinished::RecvMany(_) => krpc_event::of(kind, tag),
+        StreamFinished::RecvMany(finished) => ended(kind, tag, finished),
     }
 }
 
@@ -175,6 +181,16 @@ fn stream_message(tag: u64, delivered: Delivered) -> krpc_event {
         }
     }
     taken
+}
+
+fn stream_record(tag: u64, observed: Observed) -> krpc_event {
+    let event = observed.into_event();
+    krpc_event {
+        status: event.failure().map_or(0, |code| code as i32),
+        sequence: event.sequence,
+        record: handle::give(event.into()),
+        ..krpc_event::of(krpc_event_kind::KRPC_EVENT_KIND_STREAM_RECORD, tag)
+    }
 }
 
 /// A queue.
@@ -246,7 +262,7 @@ pub unsafe extern "C" fn krpc_queue_take(
         let all = taken.into_iter().map(krpc_event::from).chain(end.then_some(krpc_event::END));
         // SAFETY: checked above, and the host vouches for `capacity` events of `event_size` bytes.
         let written = all.enumerate().map(|(index, event)| unsafe {
-            write_item(item_at(events, event_size, index), event_size, event)
+            write_item(item_at(events, event_size, index), event_size, fitting(event, event_size))
         });
         put(count, written.count());
         Ok(())
@@ -260,9 +276,8 @@ pub unsafe extern "C" fn krpc_queue_take(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn krpc_event_release(event: *mut krpc_event) {
     guard_or((), || {
-        // SAFETY: the host vouches for NULL or an event that it took or cleared.
-        if let Some(event) = unsafe { event.as_mut() } {
-            // SAFETY: as above.
+        if !event.is_null() {
+            // SAFETY: not NULL; the host vouches for an event that it took or cleared.
             drop(unsafe { release(event) });
         }
     });
@@ -280,7 +295,7 @@ pub unsafe extern "C" fn krpc_event_release_many(events: *mut krpc_event, event_
             let mut spent = Spent::with_capacity(count);
             // SAFETY: checked above, and the host vouches for `count` events of `event_size` bytes.
             let replies =
-                (0..count).filter_map(|index| unsafe { release(&mut *item_at(events, event_size, index)) });
+                (0..count).filter_map(|index| unsafe { release(item_at(events, event_size, index)) });
             replies.for_each(|reply| leave(reply, &mut spent));
         }
     });
@@ -382,18 +397,38 @@ pub(super) fn queue_error(error: QueueError) -> Error {
     }
 }
 
-/// Releases what an event carries but for the reply, which is for the caller to drop or leave.
-unsafe fn release(event: &mut krpc_event) -> Option<Box<Slot<Ended>>> {
+/// Releases what an event carries but for the reply, which is for the caller to drop or leave. What came later than
+/// the first version is only looked at where the kind says that it is there: an older host has no room for it.
+unsafe fn release(event: *mut krpc_event) -> Option<Box<Slot<Ended>>> {
     // SAFETY: the caller vouches for the pointers, of which NULL is fine.
     unsafe {
-        if event.kind > krpc_event_kind::KRPC_EVENT_KIND_CALL as i32 {
-            handle::free(std::mem::replace(&mut event.request, std::ptr::null_mut()));
-            handle::free(std::mem::replace(&mut event.decision, std::ptr::null_mut()));
-            handle::free(std::mem::replace(&mut event.stream, std::ptr::null_mut()));
-            handle::free(std::mem::replace(&mut event.message, std::ptr::null_mut()));
-            handle::free(std::mem::replace(&mut event.error, std::ptr::null_mut()));
+        let kind = (*event).kind;
+        if kind > krpc_event_kind::KRPC_EVENT_KIND_CALL as i32 {
+            handle::free((&raw mut (*event).request).replace(std::ptr::null_mut()));
+            handle::free((&raw mut (*event).decision).replace(std::ptr::null_mut()));
+            handle::free((&raw mut (*event).stream).replace(std::ptr::null_mut()));
+            handle::free((&raw mut (*event).message).replace(std::ptr::null_mut()));
+            handle::free((&raw mut (*event).error).replace(std::ptr::null_mut()));
         }
-        handle::take_back(std::mem::replace(&mut event.reply, std::ptr::null_mut()))
+        if kind == krpc_event_kind::KRPC_EVENT_KIND_STREAM_RECORD as i32 {
+            handle::free((&raw mut (*event).record).replace(std::ptr::null_mut()));
+        }
+        handle::take_back((&raw mut (*event).reply).replace(std::ptr::null_mut()))
+    }
+}
+
+/// An event as a host with so much room gets it. One that is older than records gets what it knows, and can release:
+/// the end of an operation whose reply is gone.
+fn fitting(event: krpc_event, event_size: usize) -> krpc_event {
+    if event_size >= size_of::<krpc_event>() || event.record.is_null() {
+        return event;
+    }
+    // SAFETY: made a moment ago, and nobody has seen it.
+    unsafe { handle::free(event.record) };
+    krpc_event {
+        kind: krpc_event_kind::KRPC_EVENT_KIND_STREAM_CALL as i32,
+        record: std::ptr::null_mut(),
+        ..event
     }
 }
 

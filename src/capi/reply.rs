@@ -36,6 +36,8 @@ pub(super) struct Ended {
     is_small: bool,
     status: krpc_status,
     message: Option<Slot<Message>>,
+    /// Of a recv of many, those after the first.
+    more: Box<[Slot<Message>]>,
     metainfo: Slot<Metainfo>,
     error: Option<Slot<Failure>>,
     peer: Option<Arc<str>>,
@@ -62,6 +64,12 @@ impl Ended {
         }
     }
 
+    pub(super) fn with_messages(messages: Vec<Message>) -> Ended {
+        let mut messages = messages.into_iter();
+        let first = Ended::with_message(messages.next());
+        Ended { more: messages.map(Slot::borrowed::<krpc_message>).collect(), ..first }
+    }
+
     pub(super) fn with_stream(stream: Stream) -> Ended {
         let peer = Some(stream.peer().into());
         Ended { is_small: false, peer, stream: Some(stream), ..Ended::with_message(None) }
@@ -72,6 +80,7 @@ impl Ended {
             is_small: metainfo.is_empty(),
             status: krpc_status::KRPC_OK,
             message: None,
+            more: Box::default(),
             metainfo: Slot::borrowed::<krpc_metainfo>(metainfo),
             error: None,
             peer: None,
@@ -106,6 +115,7 @@ impl From<Reply> for Ended {
             is_small: error.is_none() && facts.reply_bytes <= SMALL_REPLY && is_small(message.as_ref()),
             status: error.as_ref().map_or(krpc_status::KRPC_OK, |error| error.code().into()),
             message: message.map(Slot::borrowed::<krpc_message>),
+            more: Box::default(),
             metainfo: Slot::borrowed::<krpc_metainfo>(metainfo),
             error: error.map(|error| Slot::borrowed::<krpc_error>(error.into())),
             peer,
@@ -156,6 +166,35 @@ pub unsafe extern "C" fn krpc_reply_message(reply: *const krpc_reply) -> *const 
     guard_or(std::ptr::null(), || match unsafe { handle::get(reply, "reply") } {
         Ok(Ended { message: Some(message), .. }) => message.as_handle(),
         _ => std::ptr::null(),
+    })
+}
+
+/// How many messages the operation ended with: those of a recv of many; else 1, or 0 if there is none.
+///
+/// Thread: any thread. Errors: none; 0 if `reply` is NULL. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_reply_message_count(reply: *const krpc_reply) -> usize {
+    guard_or(0, || {
+        // SAFETY: the host vouches for the handle.
+        let ended = unsafe { handle::get(reply, "reply") };
+        ended.map_or(0, |ended| usize::from(ended.message.is_some()) + ended.more.len())
+    })
+}
+
+/// A message, 0 ≤ `index` < `krpc_reply_message_count`, in the order in which they came; NULL beyond. The first is
+/// that of `krpc_reply_message`. Borrowed from `reply`; keep it longer with `krpc_message_retain`.
+///
+/// Thread: any thread. Errors: none. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_reply_message_at(
+    reply: *const krpc_reply,
+    index: usize,
+) -> *const krpc_message {
+    guard_or(std::ptr::null(), || {
+        // SAFETY: the host vouches for the handle.
+        let ended = unsafe { handle::get(reply, "reply") }.ok();
+        let mut all = ended.into_iter().flat_map(|ended| ended.message.iter().chain(&ended.more));
+        all.nth(index).map_or(std::ptr::null(), Slot::as_handle)
     })
 }
 

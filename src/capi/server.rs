@@ -27,7 +27,7 @@ impl Opaque for krpc_server {
 
 /// The core's server, with its addresses as C borrows them.
 pub(super) struct Serving {
-    server: Server,
+    pub(super) server: Server,
     addresses: Vec<String>,
 }
 

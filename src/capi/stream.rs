@@ -14,9 +14,11 @@ use crate::capi::message::krpc_message;
 use crate::capi::metainfo::krpc_metainfo;
 use crate::capi::method::krpc_method;
 use crate::capi::op::krpc_op;
+use crate::capi::shape::krpc_shape;
 use crate::capi::status::krpc_status;
 use crate::capi::stream_options::{krpc_stream_options, stream_options_of, streaming_method};
 use crate::capi::types::{SizedStruct, krpc_str, write_sized};
+use crate::codec::Shape;
 use crate::observe::handles::Kind;
 use crate::op::operation::Completer;
 use crate::rpc::stream::Stream;
@@ -40,13 +42,17 @@ pub(super) struct Streaming {
     pub(super) stream: Stream,
     metainfo: Slot<Metainfo>,
     request: Option<Slot<Message>>,
+    pub(super) to_send: Option<Slot<Shape>>,
+    pub(super) to_recv: Option<Slot<Shape>>,
 }
 
 impl From<Stream> for Streaming {
     fn from(stream: Stream) -> Streaming {
         let metainfo = Slot::borrowed::<krpc_metainfo>(stream.metainfo().clone());
         let request = stream.request().cloned().map(Slot::borrowed::<krpc_message>);
-        Streaming { stream, metainfo, request }
+        let slot = |shape: Option<Shape>| shape.map(Slot::borrowed::<krpc_shape>);
+        let (to_send, to_recv) = (slot(stream.shape_to_send()), slot(stream.shape_to_recv()));
+        Streaming { stream, metainfo, request, to_send, to_recv }
     }
 }
 

@@ -1,14 +1,16 @@
 //! How a server ends a `krpc_stream`: once, after which nothing can be sent.
 
 use crate::base::{Biz, Error, Result};
+use crate::capi::completion::krpc_completion;
 use crate::capi::error::krpc_error;
 use crate::capi::guard::guard;
 use crate::capi::handle;
 use crate::capi::metainfo::krpc_metainfo;
+use crate::capi::op::krpc_op;
 use crate::capi::status::krpc_status;
-use crate::capi::stream::{get, krpc_stream};
+use crate::capi::stream::{get, krpc_stream, start};
 use crate::capi::types::krpc_str;
-use crate::rpc::stream::Finish;
+use crate::rpc::stream::{Finish, Stream};
 
 /// Server: ends the stream well. What was sent before still reaches the client, then the trailer and the end.
 /// The stream's context ends; the handle stays to be freed.
@@ -67,6 +69,26 @@ pub unsafe extern "C" fn krpc_stream_fail(
         // SAFETY: the host vouches for the view.
         Ok(Finish::Exception { type_id, text: unsafe { text.copy("text")? } })
     })
+}
+
+/// Server: starts to wait for the server's stop, so that a handler need not ask `krpc_context_is_stopping`. It ends
+/// with status OK when the server is being stopped: the handler should come to its end, and may still send and
+/// finish within the grace. It ends as CLOSED if the stream is over before, or freed.
+///
+/// `completion`: as in `krpc_client_start`; in a queue its end is a `KRPC_EVENT_KIND_STREAM_CALL`. `op` (optional):
+/// receives an owned operation. Cancelling it changes nothing else. The reply's errors: CLOSED; CANCELLED;
+/// INVALID_STATE while another such wait is pending, and at a client.
+///
+/// Thread: any thread. Errors: INVALID_ARGUMENT, CLOSED, QUEUE_FULL. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_stream_start_stopping(
+    stream: *const krpc_stream,
+    completion: *const krpc_completion,
+    op: *mut *mut krpc_op,
+    error: *mut *mut krpc_error,
+) -> krpc_status {
+    // SAFETY: the host vouches for handle and struct.
+    unsafe { start(stream, completion, op, error, Stream::start_stopping) }
 }
 
 fn finish(

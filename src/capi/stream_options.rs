@@ -96,7 +96,7 @@ fn check_flags(given: &krpc_stream_options) -> Result<()> {
     }
 }
 
-fn limit(milliseconds: i64, parameter: &str) -> Result<Option<Duration>> {
+pub(super) fn limit(milliseconds: i64, parameter: &str) -> Result<Option<Duration>> {
     match milliseconds {
         0 | KRPC_FOREVER => Ok(None),
         _ => duration(milliseconds, parameter).map(Some),

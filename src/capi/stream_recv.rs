@@ -1,6 +1,6 @@
 //! Receiving on a `krpc_stream`: one by one, many at once, or by credit into a queue.
 
-use crate::base::Error;
+use crate::base::{Error, Result};
 use crate::capi::completion::krpc_completion;
 use crate::capi::error::krpc_error;
 use crate::capi::guard::{guard, put};
@@ -9,8 +9,9 @@ use crate::capi::message::krpc_message;
 use crate::capi::op::krpc_op;
 use crate::capi::queue::krpc_queue;
 use crate::capi::status::krpc_status;
-use crate::capi::stream::{blocking, get, krpc_stream, start};
-use crate::rpc::stream::Stream;
+use crate::capi::stream::{blocking, get, krpc_stream, start, start_with};
+use crate::capi::stream_options::{KRPC_STREAM_FLAG_KEEP_ON_RECV_TIMEOUT, limit};
+use crate::rpc::stream::{RecvTimeout, Stream};
 
 /// Waits for the next message. What has arrived comes before the end, and the end stays: every later recv gives
 /// it again.
@@ -91,6 +92,62 @@ pub unsafe extern "C" fn krpc_stream_start_recv(
 ) -> krpc_status {
     // SAFETY: the host vouches for handle and struct.
     unsafe { start(stream, completion, op, error, Stream::start_recv) }
+}
+
+/// Starts a recv of many: waits for a message, then takes all that are there, for one completion. Cancelled
+/// (`krpc_op_cancel`, `krpc_op_free`), it leaves its messages to the next one and the stream as it is.
+///
+/// `capacity`: messages at most, at least 1. `completion`: as in `krpc_client_start`; in a queue its end is a
+/// `KRPC_EVENT_KIND_STREAM_CALL`. `op` (optional): receives an owned operation. The reply has the messages, see
+/// `krpc_reply_message_count`: none with status OK when the peer has said everything. Its errors are those of
+/// `krpc_stream_recv`.
+///
+/// Thread: any thread. Errors: INVALID_ARGUMENT, CLOSED, QUEUE_FULL. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_stream_start_recv_many(
+    stream: *const krpc_stream,
+    capacity: usize,
+    completion: *const krpc_completion,
+    op: *mut *mut krpc_op,
+    error: *mut *mut krpc_error,
+) -> krpc_status {
+    let input = || match capacity {
+        0 => Err(Error::invalid_argument("capacity", "is 0")),
+        _ => Ok(capacity),
+    };
+    // SAFETY: the host vouches for handle and struct.
+    unsafe { start_with(stream, completion, op, error, input, Stream::start_recv_many) }
+}
+
+/// Limits how long each recv waits while nothing has arrived, from now on, at either end; also the recv of a stream
+/// that delivers. A recv that waits keeps its own limit. A server's stream has none at first, a client's that of its
+/// options.
+///
+/// `timeout_ms`: milliseconds; 0 or `KRPC_FOREVER`: none. `flags`: 0 or `KRPC_STREAM_FLAG_KEEP_ON_RECV_TIMEOUT`,
+/// which leaves the stream as it is; without it a timeout ends the stream, and the peer is told (12014).
+///
+/// Thread: any thread. Errors: INVALID_ARGUMENT. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_stream_set_recv_timeout_ms(
+    stream: *const krpc_stream,
+    timeout_ms: i64,
+    flags: u32,
+    error: *mut *mut krpc_error,
+) -> krpc_status {
+    guard(error, || {
+        // SAFETY: the host vouches for the handle.
+        let stream = unsafe { get(stream)? };
+        stream.set_recv_timeout(recv_timeout(timeout_ms, flags)?);
+        Ok(())
+    })
+}
+
+fn recv_timeout(timeout_ms: i64, flags: u32) -> Result<Option<RecvTimeout>> {
+    if flags & !KRPC_STREAM_FLAG_KEEP_ON_RECV_TIMEOUT != 0 {
+        return Err(Error::invalid_argument("flags", format_args!("{flags} has unknown bits")));
+    }
+    let keep_stream = flags != 0;
+    Ok(limit(timeout_ms, "timeout_ms")?.map(|timeout| RecvTimeout { timeout, keep_stream }))
 }
 
 /// Lets the next `credit` messages go into a queue by themselves, as `KRPC_EVENT_KIND_STREAM_MESSAGE`, in order

@@ -10,6 +10,7 @@ use crate::capi::guard::guard;
 use crate::capi::handle;
 use crate::capi::idl::krpc_streaming;
 use crate::capi::queue::krpc_queue;
+use crate::capi::server_options::{self, krpc_server_options};
 use crate::capi::service::{KRPC_METHOD_FLAG_INLINE, krpc_service};
 use crate::capi::status::krpc_status;
 use crate::capi::stream::krpc_stream;
@@ -46,14 +47,10 @@ pub unsafe extern "C" fn krpc_service_add_stream(
 ) -> krpc_status {
     let user_data = UserData::new(user_data, destroy);
     guard(error, || {
-        let call = handler.ok_or_else(|| Error::invalid_argument("handler", "is NULL"))?;
-        let options = match flags {
-            0 | KRPC_METHOD_FLAG_INLINE => StreamMethodOptions { inline: flags != 0 },
-            _ => return Err(Error::invalid_argument("flags", format_args!("{flags} has unknown bits"))),
-        };
+        let (handler, options) = (host_handler(handler, user_data)?, options_of(flags)?);
         // SAFETY: the host vouches for handle and view, and uses the handle from one thread at a time.
         let (service, name) = unsafe { (handle::get_mut(service, "service")?, name.text("name")?) };
-        service.add_stream(name, mode_of(mode)?, options, Arc::new(HostStreamHandler { call, user_data }))
+        service.add_stream(name, mode_of(mode)?, options, handler)
     })
 }
 
@@ -77,11 +74,114 @@ pub unsafe extern "C" fn krpc_service_add_queued_stream(
         // SAFETY: the host vouches for handles and view, and uses the service from one thread at a time.
         let (service, name) = unsafe { (handle::get_mut(service, "service")?, name.text("name")?) };
         // SAFETY: as above.
-        let queue = Arc::clone(unsafe { handle::get(queue, "queue")? }.queue());
-        // Filling a queue does not block, so no other thread is needed.
-        let options = StreamMethodOptions { inline: true };
-        service.add_stream(name, mode_of(mode)?, options, Arc::new(StreamQueueHandler::new(queue, tag)))
+        let handler = unsafe { queue_handler(queue, tag)? };
+        service.add_stream(name, mode_of(mode)?, QUEUED, handler)
     })
+}
+
+/// Adds all streaming methods of the IDL that were not added yet, with one handler; ask the stream for its method and
+/// `krpc_stream_mode`. For a service made by `krpc_service_from_idl`.
+///
+/// `flags`, `handler`, `user_data`: as in `krpc_service_add_stream`. `destroy` (optional): called once for all methods.
+///
+/// Thread: one at a time. Errors: INVALID_ARGUMENT, INVALID_STATE if the service has no IDL. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_service_add_other_streams(
+    service: *mut krpc_service,
+    flags: u32,
+    handler: krpc_stream_handler_fn,
+    user_data: *mut c_void,
+    destroy: krpc_destroy_fn,
+    error: *mut *mut krpc_error,
+) -> krpc_status {
+    let user_data = UserData::new(user_data, destroy);
+    guard(error, || {
+        let (handler, options) = (host_handler(handler, user_data)?, options_of(flags)?);
+        // SAFETY: the host vouches for the handle, and uses it from one thread at a time.
+        unsafe { handle::get_mut(service, "service")? }.add_other_streams(options, &handler)
+    })
+}
+
+/// The same with a queue instead of a handler, as `krpc_service_add_queued_stream`.
+///
+/// `queue`: kept alive by the service. `tag`: the host's word for the methods, in their events.
+///
+/// Thread: one at a time. Errors: INVALID_ARGUMENT, INVALID_STATE if the service has no IDL. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_service_add_other_queued_streams(
+    service: *mut krpc_service,
+    queue: *const krpc_queue,
+    tag: u64,
+    error: *mut *mut krpc_error,
+) -> krpc_status {
+    guard(error, || {
+        // SAFETY: the host vouches for the handles, and uses the service from one thread at a time.
+        let (service, handler) =
+            unsafe { (handle::get_mut(service, "service")?, queue_handler(queue, tag)?) };
+        service.add_other_streams(QUEUED, &handler)
+    })
+}
+
+/// Sets the handler of streams that no service takes: unknown services and unknown methods. Without it they are
+/// answered as such. Nothing is known about their mode: the handler gets every message, as of a bidirectional stream.
+///
+/// `flags`, `handler`, `user_data`, `destroy`: as in `krpc_service_add_stream`.
+///
+/// Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_server_options_set_stream_catch_all(
+    options: *mut krpc_server_options,
+    flags: u32,
+    handler: krpc_stream_handler_fn,
+    user_data: *mut c_void,
+    destroy: krpc_destroy_fn,
+    error: *mut *mut krpc_error,
+) -> krpc_status {
+    let user_data = UserData::new(user_data, destroy);
+    server_options::change(options, error, |options| {
+        options.stream_catch_all = Some((host_handler(handler, user_data)?, options_of(flags)?));
+        Ok(())
+    })
+}
+
+/// The same with a queue instead of a handler, as `krpc_service_add_queued_stream`.
+///
+/// `queue`: kept alive by the server. `tag`: the host's word for the streams, in their events.
+///
+/// Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_server_options_set_queued_stream_catch_all(
+    options: *mut krpc_server_options,
+    queue: *const krpc_queue,
+    tag: u64,
+    error: *mut *mut krpc_error,
+) -> krpc_status {
+    server_options::change(options, error, |options| {
+        // SAFETY: the host vouches for the handle.
+        options.stream_catch_all = Some((unsafe { queue_handler(queue, tag)? }, QUEUED));
+        Ok(())
+    })
+}
+
+/// Filling a queue does not block, so no other thread is needed.
+const QUEUED: StreamMethodOptions = StreamMethodOptions { inline: true };
+
+fn options_of(flags: u32) -> Result<StreamMethodOptions> {
+    match flags {
+        0 | KRPC_METHOD_FLAG_INLINE => Ok(StreamMethodOptions { inline: flags != 0 }),
+        _ => Err(Error::invalid_argument("flags", format_args!("{flags} has unknown bits"))),
+    }
+}
+
+fn host_handler(handler: krpc_stream_handler_fn, user_data: UserData) -> Result<Arc<dyn StreamHandler>> {
+    let call = handler.ok_or_else(|| Error::invalid_argument("handler", "is NULL"))?;
+    Ok(Arc::new(HostStreamHandler { call, user_data }))
+}
+
+unsafe fn queue_handler(queue: *const krpc_queue, tag: u64) -> Result<Arc<dyn StreamHandler>> {
+    // SAFETY: the host vouches for the handle.
+    let queue = Arc::clone(unsafe { handle::get(queue, "queue")? }.queue());
+    Ok(Arc::new(StreamQueueHandler::new(queue, tag)))
 }
 
 fn mode_of(mode: i32) -> Result<StreamMode> {

@@ -3,10 +3,28 @@
 use std::time::Instant;
 
 use crate::base::fault::clock;
+use crate::base::fork::PerProcess;
+use crate::io::sys;
 
 /// Now, on the system's monotonic clock, or on the one that a test moves.
 pub fn now() -> Instant {
     clock::now(Instant::now())
+}
+
+/// A time in nanoseconds of the system's monotonic clock (`CLOCK_MONOTONIC`), as other programs read it.
+pub fn monotonic_ns(at: Instant) -> i64 {
+    /// The same moment on both clocks.
+    struct Both(Instant, i64);
+    impl Default for Both {
+        fn default() -> Both {
+            Both(Instant::now(), sys::monotonic_ns())
+        }
+    }
+    static BOTH: PerProcess<Both> = PerProcess::new();
+    let Both(moment, ns) = BOTH.get();
+    let since = i64::try_from(at.saturating_duration_since(*moment).as_nanos()).unwrap_or(i64::MAX);
+    let before = i64::try_from(moment.saturating_duration_since(at).as_nanos()).unwrap_or(i64::MAX);
+    ns.saturating_add(since).saturating_sub(before)
 }
 
 /// Stops the clock, for tests.

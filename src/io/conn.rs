@@ -36,6 +36,10 @@ const MAX_SLICES: usize = 32;
 /// Room made before a read when nothing is known about what comes.
 const READ_BYTES: usize = 4096;
 
+/// Room for a peer that fills what there is: many small requests of a multiplexed connection come together, and
+/// their answers leave together. With the rest of a request in front it is no more than is kept.
+const BUSY_READ_BYTES: usize = 56 << 10;
+
 /// Most room made at once for the rest of a large packet.
 const MAX_READ_BYTES: usize = 256 << 10;
 
@@ -43,7 +47,7 @@ const MAX_READ_BYTES: usize = 256 << 10;
 const PIPELINE_BYTES: usize = 64 << 10;
 
 /// Requests served in a row before other connections of the shard get their turn.
-const FAIR_REQUESTS: usize = 32;
+const FAIR_REQUESTS: usize = 64;
 
 /// Takes requests off a connection. The rooms above implement it.
 pub trait Dispatch: Send + Sync {
@@ -236,6 +240,8 @@ pub struct ConnTask {
     mailbox: Arc<Mailbox>,
     proto: ServerConn,
     input: BytesMut,
+    /// Room for the next read, by what the last ones brought.
+    read_bytes: usize,
     output: OutBuf,
     /// Answers that were taken out of the mailbox, whose list this one changes places with.
     replies: Vec<(Ticket, Reply)>,
@@ -285,6 +291,7 @@ impl ConnTask {
             mailbox,
             proto,
             input: BytesMut::new(),
+            read_bytes: READ_BYTES,
             output: OutBuf::new(),
             replies: Vec::new(),
             timer: LazyTimer::default(),
@@ -404,11 +411,8 @@ impl ConnTask {
 
     /// Reads once. True if there is something new to look at.
     fn fill(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
-        let want = match self.proto.can_receive() {
-            false => READ_BYTES,
-            true => self.proto.missing(&self.input).clamp(READ_BYTES, MAX_READ_BYTES),
-        };
-        spare::borrow(&mut self.input, want);
+        self.make_room();
+        let room = self.input.capacity() - self.input.len();
         let Some(transport) = &mut self.transport else { return Ok(false) };
         match transport.poll_read(cx, &mut self.input, Side::Server) {
             Poll::Pending => Ok(false),
@@ -421,7 +425,28 @@ impl ConnTask {
                 self.peer_ended = true;
                 Ok(true)
             }
-            Poll::Ready(Ok(_)) => Ok(self.proto.can_receive()),
+            Poll::Ready(Ok(count)) => {
+                self.read_bytes = match count {
+                    count if count >= room => (self.read_bytes * 4).min(BUSY_READ_BYTES),
+                    count if count < self.read_bytes / 8 => (self.read_bytes / 2).max(READ_BYTES),
+                    _ => self.read_bytes,
+                };
+                Ok(self.proto.can_receive())
+            }
+        }
+    }
+
+    fn make_room(&mut self) {
+        let want = match self.proto.can_receive() {
+            false => READ_BYTES,
+            true => self.proto.missing(&self.input).clamp(self.read_bytes, MAX_READ_BYTES),
+        };
+        // A quarter is still worth a read, if what is known to come fits: what is left of a buffer is used up
+        // before the next one.
+        let left = self.input.capacity() - self.input.len();
+        let known = self.proto.missing(&self.input).min(MAX_READ_BYTES);
+        if left < (want / 4).max(READ_BYTES / 2).max(known) {
+            spare::borrow(&mut self.input, want);
         }
     }
 

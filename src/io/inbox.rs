@@ -2,7 +2,10 @@
 
 use std::task::{Context, Waker};
 
-use crate::base::lock::Mutex;
+use crate::op::sync::{Mutex, MutexGuard, lock};
+
+#[cfg(all(test, krpc_loom))]
+mod loom_tests;
 
 /// An inbox of one task.
 pub(super) struct Inbox<T> {
@@ -24,7 +27,7 @@ impl<T> Inbox<T> {
 
     /// Leaves something, and wakes the task if it sleeps.
     pub(super) fn tell<R>(&self, change: impl FnOnce(&mut T) -> R) -> R {
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         let changed = change(&mut state.mail);
         if std::mem::replace(&mut state.awake, true) {
             return changed;
@@ -39,7 +42,7 @@ impl<T> Inbox<T> {
 
     /// Looks at what is there, or leaves what the task need not hear of.
     pub(super) fn with<R>(&self, look: impl FnOnce(&mut T) -> R) -> R {
-        look(&mut self.state.lock().mail)
+        look(&mut self.lock().mail)
     }
 
     /// The task takes what is there. It promises [`Inbox::falls_asleep`] before it sleeps.
@@ -53,7 +56,7 @@ impl<T> Inbox<T> {
     }
 
     fn visit<R>(&self, cx: &Context<'_>, awake: bool, take: impl FnOnce(&mut T) -> R) -> R {
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         state.awake = awake;
         if !state.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
             state.waker = Some(cx.waker().clone());
@@ -63,17 +66,21 @@ impl<T> Inbox<T> {
 
     /// Whether the task may sleep: nothing has come since it took.
     pub(super) fn falls_asleep(&self, has_come: impl FnOnce(&T) -> bool) -> bool {
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         state.awake = has_come(&state.mail);
         !state.awake
     }
 
     /// The task ends: takes what nobody will look at, and lets go of its waker.
     pub(super) fn end<R>(&self, take: impl FnOnce(&mut T) -> R) -> R {
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         let (taken, waker) = (take(&mut state.mail), state.waker.take());
         drop(state);
         drop(waker);
         taken
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        lock(&self.state)
     }
 }

@@ -9,12 +9,14 @@ mod link;
 mod mailbox;
 mod open;
 mod server;
+mod tally;
 mod task;
 
 pub use client::{Pool, PoolOptions, Stats};
-pub use link::{Done, Hook, Link, Received, Sent, Taken, given_back};
+pub use link::{Done, Hook, Link, MetaHook, Received, Sent, Take, Taken, already, given_back};
 pub use mailbox::Mailbox;
 pub use open::{Opener, Opening};
 pub use server::ServerSide;
 pub(crate) use server::serve;
 pub use server::{Dispatch, Incoming};
+pub use tally::Tally;

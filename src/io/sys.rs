@@ -45,6 +45,16 @@ pub fn block_host_signals() -> Mask {
     }
 }
 
+/// What the system's monotonic clock shows, in nanoseconds; 0 if it cannot be read.
+pub fn monotonic_ns() -> i64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the system fills the struct, which outlives the call.
+    match unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) } {
+        0 => time.tv_sec.saturating_mul(1_000_000_000).saturating_add(time.tv_nsec),
+        _ => 0,
+    }
+}
+
 /// Receives into the buffer's spare room, at most `limit` bytes; 0 means that the peer has ended.
 pub fn receive(socket: &Socket, buffer: &mut BytesMut, limit: usize) -> io::Result<usize> {
     buffer.reserve(limit);

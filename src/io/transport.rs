@@ -104,6 +104,14 @@ impl Transport {
         output.advance(written);
         Poll::Ready(Ok(written))
     }
+
+    /// Ends our side: the peer reads what was written, then the end.
+    pub fn poll_end_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Transport::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Transport::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
 }
 
 /// A connection on its way.

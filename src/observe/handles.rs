@@ -46,6 +46,8 @@ kinds! {
     Idl = "idl",
     Shape = "shape",
     Stream = "stream",
+    StreamHook = "stream_hook",
+    StreamRecord = "stream_record",
 }
 
 /// On a cache line of its own: threads that make and free handles of different kinds don't meet here.

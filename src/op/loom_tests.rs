@@ -19,13 +19,13 @@ use crate::op::sync::{Condvar, Mutex, lock};
 const POLL: Option<Duration> = Some(Duration::ZERO);
 
 /// Runs a model. `LOOM_MAX_PREEMPTIONS` overrides the bound.
-fn model(run: impl Fn() + Send + Sync + 'static) {
+pub(crate) fn model(run: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = builder.preemption_bound.or(Some(3));
     builder.check(run);
 }
 
-fn join<const N: usize>(threads: [thread::JoinHandle<()>; N]) {
+pub(crate) fn join<const N: usize>(threads: [thread::JoinHandle<()>; N]) {
     for thread in threads {
         thread.join().unwrap();
     }

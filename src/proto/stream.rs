@@ -33,6 +33,7 @@
 mod cancel;
 mod client;
 mod connection;
+mod counters;
 mod ends;
 mod id;
 mod inbox;
@@ -51,7 +52,8 @@ mod timers;
 
 pub use cancel::Cancel;
 pub use client::{Client, ClientConn};
-pub use connection::{Connection, Counters, Recv, Role, Sent};
+pub use connection::{Connection, Recv, Role, Sent};
+pub use counters::Counters;
 pub use ends::End;
 pub use id::StreamKey;
 pub use options::{Open, Options, RecvTimeout, StreamTimeouts};

@@ -10,7 +10,7 @@ use crate::op::queue::{self, Doorbell};
 use crate::rpc::call::Reply;
 use crate::rpc::server::AclDecision;
 use crate::rpc::server::Request;
-use crate::rpc::stream::{Delivered, Pairs, Stream};
+use crate::rpc::stream::{Delivered, Observed, Pairs, Stream};
 
 /// A bounded queue that any number of clients and servers fill and any number of threads take from.
 pub type Queue = queue::Queue<Event>;
@@ -71,6 +71,13 @@ pub enum Event {
         /// What came, and the how-manieth it is.
         delivered: Delivered,
     },
+    /// An observer of streams has seen something.
+    StreamObserved {
+        /// As given with the observer.
+        tag: u64,
+        /// What it has seen.
+        observed: Box<Observed>,
+    },
 }
 
 /// The end of a call on a stream, by what it gives.
@@ -104,7 +111,10 @@ impl queue::Event for Event {
     fn is_stale(&self) -> bool {
         match self {
             Event::Call { finished, .. } => finished.is_stale(),
-            Event::Ready { .. } | Event::Request { .. } | Event::Stream { .. } => false,
+            Event::Ready { .. }
+            | Event::Request { .. }
+            | Event::Stream { .. }
+            | Event::StreamObserved { .. } => false,
             Event::StreamCall { finished, .. } => finished.is_stale(),
             Event::StreamMessage { delivered, .. } => delivered.is_stale(),
             Event::Acl { decision, .. } => !decision.is_open(),
@@ -119,7 +129,8 @@ impl queue::Event for Event {
             | Event::Acl { tag, .. }
             | Event::Stream { tag, .. }
             | Event::StreamCall { tag, .. }
-            | Event::StreamMessage { tag, .. } => *tag,
+            | Event::StreamMessage { tag, .. }
+            | Event::StreamObserved { tag, .. } => *tag,
         }
     }
 }

@@ -17,12 +17,14 @@ use std::time::Duration;
 use crate::base::{Code, Error, Limits, Result};
 use crate::io::listener::{Listener, Stopped};
 use crate::io::runtime::Runtime;
-use crate::io::stream::ServerSide;
+use crate::io::stream::{ServerSide, Tally};
 use crate::io::{Address, Counts, Keepalive, Setup, clock};
 use crate::proto::pingpong::Timeouts;
 use crate::rpc::server::dispatch::Dispatcher;
-use crate::rpc::server::router::Router;
-use crate::rpc::stream::ConnectionOptions;
+use crate::rpc::server::router::{CatchAll, Router};
+use crate::rpc::stream::{
+    ConnectionOptions, Counters, StreamHandler, StreamHooks, StreamMethodOptions, StreamObserver,
+};
 
 pub use crate::io::Credentials;
 pub use acl::{Acl, AclCheck, AclDecision, AclQuestion, InlineAnswer, Verdict};
@@ -39,6 +41,8 @@ pub struct ServerOptions {
     pub services: Vec<Service>,
     /// Takes calls that no service takes (ttheader.md §8, row 7).
     pub catch_all: Option<Arc<dyn Handler>>,
+    /// Takes streams that no service takes, as bidirectional ones.
+    pub stream_catch_all: Option<(Arc<dyn StreamHandler>, StreamMethodOptions)>,
     /// Asked before each request is handled.
     pub acl: Option<Acl>,
     /// Whether the timeout that a caller tells (ttheader.md §2.1, key 12) becomes the deadline of its
@@ -58,6 +62,8 @@ pub struct ServerOptions {
     pub keepalive: Keepalive,
     /// What connections of streams are run with.
     pub streams: ConnectionOptions,
+    /// Who stands around its streams, and who watches them. Default nobody.
+    pub stream_hooks: StreamHooks,
     /// The runtime to run on; `None` takes the process's shared one.
     pub runtime: Option<Arc<Runtime>>,
 }
@@ -68,6 +74,7 @@ impl Default for ServerOptions {
             addresses: Vec::new(),
             services: Vec::new(),
             catch_all: None,
+            stream_catch_all: None,
             acl: None,
             follow_caller_timeout: false,
             require_service_name: false,
@@ -77,6 +84,7 @@ impl Default for ServerOptions {
             timeouts: Timeouts::default(),
             keepalive: Keepalive::DEFAULT,
             streams: ConnectionOptions::server(),
+            stream_hooks: StreamHooks::default(),
             runtime: None,
         }
     }
@@ -103,6 +111,8 @@ pub struct Server {
     listener: Listener,
     dispatcher: Arc<Dispatcher>,
     counts: Arc<Counts>,
+    stream_observer: Option<Arc<StreamObserver>>,
+    tally: Arc<Tally>,
     // Outlives the listener: its threads serve the connections.
     _runtime: Arc<Runtime>,
 }
@@ -119,11 +129,19 @@ impl Server {
         }
         let mut services = options.services;
         services.iter_mut().for_each(|service| service.start_workers(&runtime));
-        let router = Router::new(services, options.catch_all, options.require_service_name)?;
+        services.iter_mut().for_each(|service| service.set_stream_hooks(&options.stream_hooks));
+        let stream_observer = options.stream_hooks.observer.clone();
+        let rest = CatchAll::new(options.catch_all, options.stream_catch_all, options.stream_hooks);
+        let router = Router::new(services, rest, options.require_service_name)?;
         let terms =
             dispatch::Terms { acl: options.acl, follow_caller_timeout: options.follow_caller_timeout };
         let dispatcher = Arc::new(Dispatcher::new(router, terms, options.max_in_flight, &runtime));
-        let streams = ServerSide { dispatch: dispatcher.clone(), options: Arc::new(options.streams) };
+        let tally = Arc::<Tally>::default();
+        let streams = ServerSide {
+            dispatch: dispatcher.clone(),
+            options: Arc::new(options.streams),
+            tally: Arc::clone(&tally),
+        };
         let counts = Arc::<Counts>::default();
         let setup = Setup {
             counts: Arc::clone(&counts),
@@ -135,7 +153,7 @@ impl Server {
             log: runtime.log().clone(),
         };
         let listener = Listener::bind(&options.addresses, options.max_connections, &setup, &runtime)?;
-        Ok(Server { listener, dispatcher, counts, _runtime: runtime })
+        Ok(Server { listener, dispatcher, counts, stream_observer, tally, _runtime: runtime })
     }
 
     /// Where it listens, in the order given, with the ports that the system chose.
@@ -146,6 +164,11 @@ impl Server {
     /// Requests being handled now.
     pub fn in_flight(&self) -> usize {
         self.dispatcher.in_flight().count()
+    }
+
+    /// Who watches its streams.
+    pub fn stream_observer(&self) -> Option<&Arc<StreamObserver>> {
+        self.stream_observer.as_ref()
     }
 
     /// Connections open now.
@@ -163,6 +186,12 @@ impl Server {
             in_flight: self.in_flight() as u64,
             passed_over: read(&self.counts.passed_over),
         }
+    }
+
+    /// What its connections of streams have seen, those that have ended included: what was refused, broke the
+    /// rules, or was too much. Numbers of frames may lag behind.
+    pub fn stream_counters(&self) -> Counters {
+        self.tally.total()
     }
 
     /// Stops gracefully: accepts no more connections, lets what has arrived be answered, and cuts off

@@ -19,16 +19,29 @@ mod delivery;
 mod ends;
 mod handle;
 mod handler;
+mod here;
+mod hook_call;
+mod interceptor;
+mod observer;
 mod open;
+mod passage;
+mod stopping;
+mod tap;
 mod waits;
 
 pub use crate::io::stream::{PoolOptions, Stats};
 pub use crate::proto::stream::{
-    Finish, Options as ConnectionOptions, Pairs, RecvTimeout, StreamStats, StreamTimeouts,
+    Counters, Finish, Options as ConnectionOptions, Pairs, RecvTimeout, StreamStats, StreamTimeouts,
 };
 pub use delivery::Delivered;
 pub use handle::Stream;
 pub(super) use handler::refusal;
 pub use handler::{Returning, StreamHandler, StreamMethodOptions, StreamMode, StreamQueueHandler};
+pub use hook_call::{HookCall, HookMoment, HostState, rejection};
+pub use interceptor::{Finishing, StreamHook, StreamHooks, StreamInfo, StreamInterceptor, StreamOpening};
+pub use observer::{
+    MethodCounts, Observed, StreamCounters, StreamEvent, StreamEventFn, StreamEventKind, StreamEvents,
+    StreamObserver,
+};
 pub use open::StreamOptions;
 pub(super) use open::{Opened, Waiting};

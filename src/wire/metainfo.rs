@@ -49,6 +49,9 @@ fn write_except(metainfo: &Metainfo, header: &mut HeaderWriter<'_>, acl: Option<
 /// What a request brought, as its handler sees it: transient pairs have become upstream, so that
 /// they are readable but never sent on.
 pub fn read_request(header: &Header) -> Metainfo {
+    if !header.may_have_other_strings() {
+        return Metainfo::new();
+    }
     // The upstream prefix starts with the transient one, so it is tested first; a key that is
     // nothing but the longer prefix is ignored, not read as transient `UPSTREAM_`.
     const PREFIXES: [(&[u8], MetainfoKind); 3] = [
@@ -78,6 +81,9 @@ pub fn write_backward(metainfo: &Metainfo, header: &mut HeaderWriter<'_>) {
 /// What a reply brought: all its strings except the protocol's own. Volo's prefix is taken off
 /// (ttheader.md §11).
 pub fn read_backward(header: &Header) -> Metainfo {
+    if !header.may_have_strings() {
+        return Metainfo::new();
+    }
     let pairs = header.strings().filter(|(key, _)| !is_protocols_own(key)).filter_map(|(key, value)| {
         let key = key.strip_prefix(keys::PREFIX_BACKWARD).unwrap_or(key);
         let owned = |key| -> (MetainfoKind, Bytes, Bytes) {

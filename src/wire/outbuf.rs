@@ -22,8 +22,9 @@ impl OutBuf {
     /// From this size on, bytes are linked instead of copied.
     pub const NOCOPY_BYTES: usize = 4096;
 
-    /// An emptied tail that has grown beyond this gives its memory back.
-    const KEEP_BYTES: usize = 64 << 10;
+    /// An emptied tail that has grown beyond this gives its memory back. It grows by doubling, so what a busy
+    /// connection of many small answers needs, some 60 KiB, must fit twice.
+    const KEEP_BYTES: usize = 128 << 10;
 
     /// An empty buffer. Allocates nothing.
     pub fn new() -> OutBuf {

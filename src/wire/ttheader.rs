@@ -12,7 +12,7 @@ use bytes::{Bytes, BytesMut};
 
 use self::entries::{Block, Flaw};
 use crate::base::{Code, Error, Limits, Result};
-use crate::wire::keys::protocol_id;
+use crate::wire::keys::{self, protocol_id};
 
 /// A validated header. The metadata stays in the bytes that were received; keys and values are
 /// views into them. A mesh header (ttheader.md §1.8) is read through the same type.
@@ -24,6 +24,17 @@ pub struct Header {
     mesh: bool,
     /// TTHeader: info blocks and padding. Mesh header: count and pairs.
     info: Bytes,
+    notes: Option<Notes>,
+}
+
+/// What the walk that checks a header has seen, so that most readers need not walk again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Notes {
+    /// Where the value of [`keys::IDL_SERVICE_NAME`] stands in the info, and its length.
+    service: Option<(usize, usize)>,
+    /// Whether there are string pairs at all, and others than the service's name.
+    has_strings: bool,
+    has_other_strings: bool,
 }
 
 impl Header {
@@ -32,9 +43,9 @@ impl Header {
     pub fn read(buf: &mut BytesMut, limits: &Limits) -> Result<Option<(Header, usize)>> {
         let Some(preamble) = Preamble::read(buf, limits)? else { return Ok(None) };
         let Some(area) = buf.get(Preamble::BYTES..preamble.header_len()) else { return Ok(None) };
-        let protocol_id = check(area)?;
+        let checked = check(area)?;
         let bytes = buf.split_to(preamble.header_len()).freeze();
-        Ok(Some((Header::new(&preamble, protocol_id, &bytes), preamble.payload_len())))
+        Ok(Some((Header::new(&preamble, checked, &bytes), preamble.payload_len())))
     }
 
     /// Flags (ttheader.md §1.2).
@@ -89,6 +100,24 @@ impl Header {
         last_string(self.entries(), key)
     }
 
+    /// Value of [`keys::IDL_SERVICE_NAME`].
+    pub fn service(&self) -> Option<&[u8]> {
+        match self.notes {
+            Some(notes) => notes.service.and_then(|(at, len)| self.info.get(at..at.checked_add(len)?)),
+            None => self.string(keys::IDL_SERVICE_NAME),
+        }
+    }
+
+    /// Whether there may be string pairs.
+    pub(crate) fn may_have_strings(&self) -> bool {
+        self.notes.is_none_or(|notes| notes.has_strings)
+    }
+
+    /// Whether there may be string pairs other than the service's name.
+    pub(crate) fn may_have_other_strings(&self) -> bool {
+        self.notes.is_none_or(|notes| notes.has_other_strings)
+    }
+
     /// Value of an int key.
     pub fn int(&self, key: u16) -> Option<&[u8]> {
         self.ints().filter(|(number, _)| *number == key).last().map(|(_, value)| value)
@@ -105,13 +134,15 @@ impl Header {
     }
 
     /// The header at the start of `bytes`, whose area [`check`] has passed.
-    pub(crate) fn new(preamble: &Preamble, protocol_id: u8, bytes: &Bytes) -> Header {
-        Header::of_info(preamble, protocol_id, bytes.slice(Preamble::BYTES + 2..preamble.header_len()))
+    pub(crate) fn new(preamble: &Preamble, checked: Checked, bytes: &Bytes) -> Header {
+        let info = bytes.slice(Preamble::BYTES + 2..preamble.header_len());
+        let notes = Some(checked.notes);
+        Header { notes, ..Header::of_info(preamble, checked.protocol_id, info) }
     }
 
     /// A header over info blocks that [`check_each`] has passed.
     pub(crate) fn of_info(preamble: &Preamble, protocol_id: u8, info: Bytes) -> Header {
-        Header { flags: preamble.flags, seq: preamble.seq, protocol_id, mesh: false, info }
+        Header { flags: preamble.flags, seq: preamble.seq, protocol_id, mesh: false, info, notes: None }
     }
 
     /// A mesh header over `count` and pairs, which `mesh` has checked.
@@ -137,10 +168,28 @@ pub(crate) enum Transforms {
     Skip,
 }
 
-/// Checks the bytes between offset 14 and the payload, in the order of ttheader.md §1.6, and returns
-/// the protocol id.
-pub(crate) fn check(area: &[u8]) -> Result<u8> {
-    check_each(area, Transforms::Refuse, |_| {}).map(|area| area.protocol_id)
+/// A header without transforms that has been checked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Checked {
+    pub(crate) protocol_id: u8,
+    notes: Notes,
+}
+
+/// Checks the bytes between offset 14 and the payload, in the order of ttheader.md §1.6.
+pub(crate) fn check(area: &[u8]) -> Result<Checked> {
+    let mut notes = Notes::default();
+    let checked = check_each(area, Transforms::Refuse, |entry| {
+        let Entry::String(key, value) = entry else { return };
+        notes.has_strings = true;
+        if key == keys::IDL_SERVICE_NAME {
+            // Info begins behind protocol id and the number of transforms, which is 0 here.
+            let at = (value.as_ptr() as usize).wrapping_sub(area.as_ptr() as usize).wrapping_sub(2);
+            notes.service = Some((at, value.len()));
+        } else {
+            notes.has_other_strings = true;
+        }
+    })?;
+    Ok(Checked { protocol_id: checked.protocol_id, notes })
 }
 
 /// As [`check`], and shows every entry on the way, so that nobody has to walk them twice.

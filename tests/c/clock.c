@@ -304,35 +304,6 @@ static void a_client_ends_idle_connections(void)
     krpc_server_free(server);
 }
 
-/* Where the system leaves further connections unanswered: its queue is full. */
-typedef struct {
-    int listener;
-    int fillers[8];
-    krpc_client *client;
-} deaf;
-
-static void deaf_open(deaf *self)
-{
-    char text[32];
-    self->listener = raw_listen(0, text);
-    struct sockaddr_in address = loopback(port_of(krpc_cstr(text)));
-    for (size_t i = 0; i < LEN(self->fillers); i++) {
-        self->fillers[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-        (void)!connect(self->fillers[i], (struct sockaddr *)&address, sizeof address);
-    }
-    krpc_client_options *options = options_to(krpc_cstr(text));
-    CHECK(krpc_client_options_set_connect_timeout_ms(options, 2000, NULL) == KRPC_OK);
-    self->client = krpc_client_build(options, NULL);
-}
-
-static void deaf_close(deaf *self)
-{
-    krpc_client_free(self->client);
-    for (size_t i = 0; i < LEN(self->fillers); i++)
-        close(self->fillers[i]);
-    close(self->listener);
-}
-
 static void a_connect_ends_with_its_time(void)
 {
     deaf peer;

@@ -196,8 +196,13 @@ static void it_may_go_first(void)
              krpc_client_method_from_idl(client, idl, KRPC_STR("Note"), KRPC_METHOD_FLAG_ONEWAY, &error));
     NOT_MADE(KRPC_STATUS_INVALID_ARGUMENT, "did you mean Say?",
              krpc_client_method_from_idl(client, idl, KRPC_STR("Chat/Sat"), 0, &error));
-    NOT_MADE(KRPC_STATUS_UNSUPPORTED, "Watch is a streaming method (server)",
-             krpc_client_method_from_idl(client, idl, KRPC_STR("Chat/Watch"), 0, &error));
+    krpc_method *watch = krpc_client_method_from_idl(client, idl, KRPC_STR("Chat/Watch"), 0, NULL);
+    CHECK(krpc_method_mode(watch) == KRPC_STREAMING_SERVER && krpc_shape_field_count(krpc_method_result_shape(watch)) == 2);
+    krpc_reply *reply = NULL;
+    CHECK(krpc_client_call(client, watch, NULL, NULL, &reply) == KRPC_STATUS_UNSUPPORTED);
+    CHECK(contains(krpc_error_describe(krpc_reply_error(reply)), "Watch is a streaming method (server)"));
+    krpc_reply_free(reply);
+    krpc_method_free(watch);
     NOT_MADE(KRPC_STATUS_INVALID_ARGUMENT, "client",
              krpc_client_method_from_idl(NULL, idl, KRPC_STR("Say"), 0, &error));
     NOT_MADE(KRPC_STATUS_INVALID_ARGUMENT, "idl",

@@ -46,6 +46,7 @@ class Event(c.Structure):
         ("kind", c.c_int32), ("status", c.c_int32), ("tag", c.c_uint64),
         ("reply", c.c_void_p), ("request", c.c_void_p), ("decision", c.c_void_p),
         ("stream", c.c_void_p), ("message", c.c_void_p), ("error", c.c_void_p), ("sequence", c.c_uint64),
+        ("record", c.c_void_p),
     ]  # fmt: skip
 
 

@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use krpc::base::{Biz, Code, Error, Message, Result, StreamReason};
+use krpc::base::{Biz, Code, Error, Message, Metainfo, MetainfoKind, Result, StreamReason};
 use krpc::op::operation::{self, Cause, Finished};
 use krpc::rpc::call::{Client, ClientOptions, Method, Transport};
 use krpc::rpc::server::{Server, Service};
@@ -216,6 +216,55 @@ fn a_cancel_travels_down_a_chain_with_its_path() {
     );
     let reason = between.recv().unwrap().stream_reason().unwrap().clone();
     assert_eq!((reason.code, &reason.path[..]), (12_007, &b"A"[..]));
+}
+
+/// As handlers should: the stream below is in a frame of its own, with a time limit or something to cancel.
+#[test]
+fn a_cancel_keeps_its_path_through_derived_contexts() {
+    let (last, ends) = waiting();
+    let next = named(&last, "B");
+    for timeout in [None, Some(Duration::from_secs(600))] {
+        let next = Arc::clone(&next);
+        let first = serve(StreamMode::Bidirectional, move |stream| {
+            let options = ContextOptions { timeout, ..ContextOptions::default() };
+            let derived = Context::new(Some(stream.context()), options);
+            let twice = Context::new(Some(&derived), ContextOptions::default());
+            let options = StreamOptions { parent: Some(&twice), ..Default::default() };
+            let below = next.open_stream(&echo_stream(), &options)?;
+            below.send(stream.recv()?.unwrap())?;
+            stream.send(below.recv()?.unwrap())?;
+            below.recv().map(|_| ())
+        });
+        let stream = open(&named(&first, "A"));
+        ping(&stream);
+        stream.cancel("from the head");
+        let reason = ends.recv().unwrap().stream_reason().unwrap().clone();
+        assert_eq!((reason.code, &reason.path[..]), (12_007, &b"A,B"[..]), "{timeout:?}");
+        assert_eq!(reason.text, "from the head");
+    }
+}
+
+#[test]
+fn persistent_pairs_go_all_the_way_and_transient_ones_one_hop() {
+    let seen = |stream: &Stream| {
+        let all = stream.metainfo();
+        let kinds = [MetainfoKind::Persistent, MetainfoKind::Transient, MetainfoKind::Upstream];
+        let has = |kind| all.get(kind, b"k").is_some();
+        body(format!("{:?}", kinds.map(has)).as_bytes())
+    };
+    let last = serve(StreamMode::Bidirectional, move |stream| stream.send(seen(stream)));
+    let next = connect(&last, 1);
+    let first = serve(StreamMode::Bidirectional, move |stream| {
+        stream.send(seen(stream))?;
+        let options = StreamOptions { parent: Some(stream.context()), ..Default::default() };
+        stream.send(next.open_stream(&echo_stream(), &options)?.recv()?.unwrap())
+    });
+    let mut metainfo = Metainfo::new();
+    metainfo.set(MetainfoKind::Persistent, "k", "p");
+    metainfo.set(MetainfoKind::Transient, "k", "t");
+    let options = StreamOptions { metainfo: Some(&metainfo), ..Default::default() };
+    let stream = connect(&first, 1).open_stream(&echo_stream(), &options).unwrap();
+    assert_eq!(texts(&stream), [body(b"[true, false, true]"), body(b"[true, false, false]")]);
 }
 
 #[test]

@@ -10,27 +10,31 @@ use krpc::rpc::{Context, ContextOptions};
 
 use crate::item::Item;
 
-struct Cases {
+pub struct Cases {
     client: Arc<Client>,
 }
 
-pub fn all_cases(address: &str, multiplexed: usize) {
+/// A client that calls itself `caller`.
+pub fn client(address: &str, multiplexed: usize, caller: &str) -> Arc<Client> {
     let mut options = ClientOptions::new("interop.server");
     options.addresses = vec![krpc::rpc::Address::parse(address).unwrap()];
-    options.caller = "interop.client".to_owned();
+    options.caller = caller.to_owned();
     options.streams.multiplexed = multiplexed;
-    let cases = Cases { client: Client::new(options).unwrap() };
+    Client::new(options).unwrap()
+}
+
+pub fn all_cases(address: &str, multiplexed: usize) {
+    let cases = Cases::with(client(address, multiplexed, "interop.client"));
     cases.exchange(10, 10);
-    cases.exchange(1000, 100);
-    cases.exchange(3, 1 << 20);
+    cases.exchange(10_000, 100);
+    cases.exchange(10, 1 << 20);
     cases.upload();
     cases.watch();
-    std::thread::scope(|scope| {
-        (0..50).for_each(|_| _ = scope.spawn(|| cases.exchange(20, 1000)));
-    });
+    cases.together(1000, multiplexed == 1);
     cases.biz();
     cases.failures();
     cases.early_return();
+    cases.enough();
     cases.meta();
     cases.header_and_trailer();
     cases.cancel();
@@ -39,11 +43,15 @@ pub fn all_cases(address: &str, multiplexed: usize) {
 }
 
 impl Cases {
+    pub fn with(client: Arc<Client>) -> Cases {
+        Cases { client }
+    }
+
     fn open(&self, method: &str, options: &StreamOptions<'_>) -> Stream {
         self.client.open_stream(&Method::parse(&format!("Streams/{method}")).unwrap(), options).unwrap()
     }
 
-    fn bidi(&self) -> Stream {
+    pub fn bidi(&self) -> Stream {
         self.open("Bidi", &StreamOptions::default())
     }
 
@@ -63,6 +71,21 @@ impl Cases {
         });
         at_end(&stream);
         assert_eq!(stream.end(), Some(Ok(())));
+    }
+
+    /// As many streams at the same time, one after the other in each step; on one connection if they share.
+    fn together(&self, count: i64, share: bool) {
+        let streams: Vec<_> = (0..count).map(|_| self.bidi()).collect();
+        for round in 0..4 {
+            let number = |stream: usize| stream as i64 + round;
+            for (n, stream) in streams.iter().enumerate() {
+                stream.send(Item::numbered(number(n), Vec::new()).message()).unwrap();
+            }
+            streams.iter().enumerate().for_each(|(n, stream)| assert_eq!(recv(stream).n, number(n)));
+        }
+        streams.iter().for_each(|stream| stream.close_send().unwrap());
+        streams.iter().for_each(at_end);
+        assert_eq!(self.client.stream_stats().dialled == 1, share);
     }
 
     fn upload(&self) {
@@ -116,6 +139,21 @@ impl Cases {
         assert_eq!(error.stream_reason().unwrap().code, StreamReason::ILLEGAL_OPERATION, "{error}");
     }
 
+    /// Goes on sending while the handler has answered and left.
+    fn enough(&self) {
+        let stream = self.open("Upload", &StreamOptions::default());
+        stream.send(Item { n: 7, text: "enough".to_owned(), ..Item::default() }.message()).unwrap();
+        let more = Item::numbered(1, vec![0; 1000]).message();
+        let error = loop {
+            if let Err(error) = stream.send(more.clone()) {
+                break error;
+            }
+        };
+        assert_eq!(error.stream_reason().unwrap().code, StreamReason::ILLEGAL_OPERATION, "{error}");
+        assert_eq!(recv(&stream).n, 7);
+        at_end(&stream);
+    }
+
     fn meta(&self) {
         let mut metainfo = Metainfo::new();
         metainfo.set(MetainfoKind::Persistent, "K", "persistent");
@@ -145,14 +183,19 @@ impl Cases {
 
     /// A stream whose handler waits for its end.
     fn waiting(&self, options: &StreamOptions<'_>) -> Stream {
+        self.told(options, "wait")
+    }
+
+    /// A stream whose handler has heard a word, and answered.
+    pub fn told(&self, options: &StreamOptions<'_>, word: &str) -> Stream {
         let stream = self.open("Bidi", options);
-        stream.send(Item::text("wait").message()).unwrap();
+        stream.send(Item::text(word).message()).unwrap();
         recv(&stream);
         stream
     }
 
     /// What the handler saw, which it knows a little later.
-    fn last_end(&self) -> String {
+    pub fn last_end(&self) -> String {
         let give_up = Instant::now() + Duration::from_secs(20);
         loop {
             let stream = self.open("Watch", &StreamOptions::default());
@@ -213,7 +256,8 @@ impl Cases {
             "{error}"
         );
         assert_eq!(stream.recv().unwrap_err(), error);
-        assert!(self.last_end().contains("code=12014"));
+        let seen = self.last_end();
+        assert!(seen.contains("code=12014") && seen.contains("[canceled path: interop.client]"), "{seen}");
 
         let stream = self
             .open("Bidi", &StreamOptions { recv_timeout: recv_timeout(true), ..StreamOptions::default() });
@@ -227,11 +271,11 @@ impl Cases {
     }
 }
 
-fn recv(stream: &Stream) -> Item {
+pub fn recv(stream: &Stream) -> Item {
     Item::read(&stream.recv().unwrap().expect("a message"))
 }
 
-fn at_end(stream: &Stream) {
+pub fn at_end(stream: &Stream) {
     for _ in 0..2 {
         assert_eq!(stream.recv().unwrap(), None);
     }

@@ -2,7 +2,9 @@
 //!
 //! Where there is no Go, a line says so and nothing runs; where CI=true that is only so without Go.
 
+mod chain;
 mod client;
+mod ends;
 mod item;
 mod peer;
 mod server;
@@ -26,7 +28,7 @@ fn kitex_calls_us() {
 #[test]
 fn we_call_kitex() {
     let Some(peer) = peer::build() else { return };
-    let server = peer::Server::start(&peer);
+    let server = peer::Server::start(&peer, &[]);
     for multiplexed in [1, 0] {
         client::all_cases(&server.address, multiplexed);
     }

@@ -1,8 +1,8 @@
 //! The Kitex peer: built when it is needed, and run for one test.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Lines};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::OnceLock;
 
 /// The peer's program; `None`, with a line that says why, if there is no Go.
@@ -33,26 +33,75 @@ pub fn run(peer: &Path, arguments: &[&str]) -> (bool, String) {
     (done.status.success(), said.concat())
 }
 
-/// The peer as a server, until it is dropped.
-pub struct Server {
+/// Says that a test is to play its role, and to whom.
+pub const ROLE: &str = "KRPC_STREAM_ROLE";
+
+/// The peer as a process of its own, killed when it is dropped.
+pub struct Process {
     child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Process {
+    /// This program again, for one of its tests that is a role; `address` is who it talks to, if anybody.
+    pub fn ours(role: &str, address: &str) -> Process {
+        let test = ["--exact", role, "--ignored", "--nocapture", "--test-threads", "1"];
+        let program = std::env::current_exe().expect("this program");
+        Process::start(
+            Path::new("env"),
+            &[&[&format!("{ROLE}={address}"), program.to_str().unwrap()][..], &test].concat(),
+        )
+    }
+
+    pub fn start(peer: &Path, arguments: &[&str]) -> Process {
+        let mut command = Command::new(peer);
+        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().expect("the peer starts");
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Process { child, lines }
+    }
+
+    /// What follows the word in the first line that has it; `None` if the peer ends without.
+    pub fn heard(&mut self, word: &str) -> Option<String> {
+        self.lines.by_ref().map_while(Result::ok).find_map(|line| Some(line.split_once(word)?.1.to_owned()))
+    }
+
+    /// Asks it to stop.
+    pub fn terminate(&self) {
+        let sent = Command::new("kill").arg(self.child.id().to_string()).status().expect("kill runs");
+        assert!(sent.success());
+    }
+
+    /// Ends it at once, as SIGKILL does.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Waits for its end; whether it ended well, and what it still said.
+    pub fn end(&mut self) -> (bool, String) {
+        let said: Vec<_> = self.lines.by_ref().map_while(Result::ok).collect();
+        (self.child.wait().unwrap().success(), said.join("\n"))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The peer as a server.
+pub struct Server {
+    pub process: Process,
     pub address: String,
 }
 
 impl Server {
-    pub fn start(peer: &Path) -> Server {
-        let mut command = Command::new(peer);
-        let mut child = command.arg("stream-server").stdout(Stdio::piped()).spawn().expect("the peer starts");
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let listening =
-            lines.map_while(Result::ok).find_map(|line| Some(line.strip_prefix("LISTENING ")?.to_owned()));
-        Server { child, address: listening.expect("the peer listens") }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+    pub fn start(peer: &Path, arguments: &[&str]) -> Server {
+        let mut process = Process::start(peer, &[&["stream-server"], arguments].concat());
+        let address = process.heard("LISTENING ").expect("the peer listens");
+        Server { process, address }
     }
 }

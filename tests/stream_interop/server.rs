@@ -4,8 +4,9 @@ use std::sync::{Arc, Mutex};
 
 use krpc::base::{Biz, Code, Error, MetainfoKind, Result};
 use krpc::op::operation;
+use krpc::rpc::call::{Client, Method};
 use krpc::rpc::server::{Server, ServerOptions, Service};
-use krpc::rpc::stream::{Returning, Stream, StreamHandler, StreamMethodOptions, StreamMode};
+use krpc::rpc::stream::{Returning, Stream, StreamHandler, StreamMethodOptions, StreamMode, StreamOptions};
 use krpc::rpc::{Runtime, RuntimeOptions};
 
 use crate::item::Item;
@@ -13,18 +14,31 @@ use crate::item::Item;
 /// How the last stream ended that was told to wait.
 type Last = Arc<Mutex<String>>;
 
+/// What handlers share.
+#[derive(Clone, Default)]
+struct Shared {
+    last: Last,
+    /// Where `relay` opens its streams.
+    next: Option<Arc<Client>>,
+}
+
 pub fn start() -> Server {
-    let last = Last::default();
+    start_with(None)
+}
+
+pub fn start_with(next: Option<Arc<Client>>) -> Server {
+    let shared = Shared { next, ..Shared::default() };
+    let last = Arc::clone(&shared.last);
     let mut service = Service::new("Streams").unwrap();
     let mut add = |name, mode, handler: Arc<dyn StreamHandler>| {
         service.add_stream(name, mode, StreamMethodOptions::default(), handler).unwrap();
     };
-    let said = Arc::clone(&last);
-    add("Bidi", StreamMode::Bidirectional, Arc::new(Returning(move |stream: &Stream| bidi(stream, &said))));
+    add("Bidi", StreamMode::Bidirectional, Arc::new(Returning(move |stream: &Stream| bidi(stream, &shared))));
     add("Upload", StreamMode::Client, Arc::new(Returning(upload)));
     add("Watch", StreamMode::Server, Arc::new(Returning(move |stream: &Stream| watch(stream, &last))));
+    // A thread for each of a thousand handlers that block.
     let runtime =
-        Runtime::start(&RuntimeOptions { worker_threads: 256, ..RuntimeOptions::default() }).unwrap();
+        Runtime::start(&RuntimeOptions { worker_threads: 1100, ..RuntimeOptions::default() }).unwrap();
     Server::start(ServerOptions {
         addresses: vec![krpc::rpc::Address::parse("127.0.0.1:0").unwrap()],
         services: vec![service],
@@ -34,7 +48,7 @@ pub fn start() -> Server {
     .unwrap()
 }
 
-fn bidi(stream: &Stream, last: &Last) -> Result<()> {
+fn bidi(stream: &Stream, shared: &Shared) -> Result<()> {
     while let Some(message) = stream.recv()? {
         let mut item = Item::read(&message);
         let (word, rest) = item.text.split_once(' ').unwrap_or((&item.text, ""));
@@ -48,8 +62,13 @@ fn bidi(stream: &Stream, last: &Last) -> Result<()> {
             "return" => return Ok(()),
             "wait" => {
                 stream.send(message)?;
-                return wait(stream, last);
+                return wait(stream, &shared.last);
             }
+            "stop" => {
+                stream.send(message)?;
+                return say_goodbye(stream);
+            }
+            "relay" => return relay(stream, shared, rest),
             "silent" => continue,
             "meta" => {
                 let metainfo = stream.metainfo();
@@ -79,11 +98,33 @@ fn wait(stream: &Stream, last: &Last) -> Result<()> {
     Err(reason)
 }
 
+fn say_goodbye(stream: &Stream) -> Result<()> {
+    while !stream.context().is_stopping() {
+        std::thread::yield_now();
+    }
+    stream.send(Item::text("goodbye").message())
+}
+
+/// Opens a stream to the next server in the frame of its own, and waits for its end.
+fn relay(stream: &Stream, shared: &Shared, word: &str) -> Result<()> {
+    let next = shared.next.as_ref().expect("a next server");
+    let options = StreamOptions { parent: Some(stream.context()), ..StreamOptions::default() };
+    let below = next.open_stream(&Method::parse("Streams/Bidi").unwrap(), &options)?;
+    below.send(Item::text(word).message())?;
+    stream.send(below.recv()?.expect("an answer"))?;
+    let error = below.recv().expect_err("an end");
+    *shared.last.lock().unwrap() = error.to_string();
+    Err(error)
+}
+
 fn upload(stream: &Stream) -> Result<()> {
     let mut sum = Item::default();
     while let Some(message) = stream.recv()? {
         let item = Item::read(&message);
         sum.n += item.n;
+        if item.text == "enough" {
+            break;
+        }
         sum.data.extend(item.data);
     }
     stream.send(sum.message())

@@ -28,7 +28,7 @@ use crate::wire::outbuf::OutBuf;
 const MAX_SLICES: usize = 64;
 
 /// Least room made before a read: many small replies come together.
-const READ_BYTES: usize = 32 << 10;
+const READ_BYTES: usize = 64 << 10;
 
 /// Most room made at once for the rest of a large reply.
 const MAX_READ_BYTES: usize = 256 << 10;
@@ -154,6 +154,8 @@ pub(super) struct MuxLine {
     written: u64,
     /// Calls that wait for the connection, or for room to be sent.
     unsent: VecDeque<Job>,
+    /// The list that changes places with the slot's.
+    jobs: Vec<Job>,
     /// Oneway calls that end when they have left, in the order of their bytes.
     leaving: VecDeque<Sending>,
     timer: LazyTimer,
@@ -197,6 +199,7 @@ impl MuxLine {
             output: OutBuf::new(),
             written: 0,
             unsent: VecDeque::new(),
+            jobs: Vec::new(),
             leaving: VecDeque::new(),
             timer: LazyTimer::default(),
             idle_since: now,
@@ -235,11 +238,12 @@ impl MuxLine {
 
     /// Takes new calls, and ends those that somebody wants to end.
     fn look_around(&mut self, cx: &Context<'_>) -> Result<(), Stop> {
-        let (jobs, cancelled, cut_off) = self.slot.inbox.take(cx, |state| {
+        let (cancelled, cut_off) = self.slot.inbox.take(cx, |state| {
             self.closed = state.closed;
-            (std::mem::take(&mut state.jobs), std::mem::take(&mut state.cancelled), state.cut_off)
+            std::mem::swap(&mut state.jobs, &mut self.jobs);
+            (std::mem::take(&mut state.cancelled), state.cut_off)
         });
-        for job in jobs {
+        for job in self.jobs.drain(..) {
             let (slot, seq) = (Arc::clone(&self.slot), job.exchange.request().seq);
             job.exchange.watch(Box::new(move |_| slot.cancel(seq)));
             self.unsent.push_back(job);

@@ -24,11 +24,12 @@ use crate::io::runtime::Runtime;
 use crate::io::stream::mailbox::Mailbox;
 use crate::io::stream::open::{OpenJob, Opener, Opening};
 use crate::io::stream::server::random;
+use crate::io::stream::tally::Tally;
 use crate::io::stream::task::{Side, Task};
 use crate::io::timer::LazyTimer;
 use crate::io::transport::{self, Transport};
 use crate::op::operation::Cause;
-use crate::proto::stream::{Client, ClientConn, Connection, Finish, Options, Pairs, StreamKey};
+use crate::proto::stream::{Client, ClientConn, Connection, Counters, Finish, Options, Pairs, StreamKey};
 use crate::wire::ttheader::Header;
 
 /// Addresses tried at most for one stream while none can be reached (governance.md §5.4).
@@ -74,6 +75,8 @@ pub struct Stats {
     pub open: usize,
     /// Streams on them.
     pub streams: usize,
+    /// What the connections have seen, those that have ended included. Numbers of frames may lag behind.
+    pub seen: Counters,
 }
 
 /// The connections of one client. Dropping it lets those with streams end by themselves.
@@ -89,6 +92,7 @@ struct Shared {
     next_peer: AtomicUsize,
     dialled: AtomicU64,
     reused: AtomicU64,
+    tally: Arc<Tally>,
     /// The most that has been asked for.
     order: Mutex<Order>,
     log: Log,
@@ -118,6 +122,7 @@ impl Pool {
             next_peer: AtomicUsize::new(0),
             dialled: AtomicU64::new(0),
             reused: AtomicU64::new(0),
+            tally: Arc::default(),
             order: Mutex::new(Order::Serve),
             log: runtime.log().clone(),
         };
@@ -150,6 +155,7 @@ impl Pool {
         let mut stats = Stats {
             dialled: shared.dialled.load(Ordering::Relaxed),
             reused: shared.reused.load(Ordering::Relaxed),
+            seen: shared.tally.total(),
             ..Stats::default()
         };
         for peer in &shared.peers {
@@ -206,7 +212,7 @@ impl Shared {
                 Err(back) => job = back,
             }
         }
-        let mailbox = Mailbox::new(Arc::clone(&peer.name));
+        let mailbox = Mailbox::of_dialled(Arc::clone(&peer.name));
         lines.push(Arc::clone(&mailbox));
         // Nobody has seen it yet, so it takes what it is given.
         let refused = mailbox.open(job);
@@ -228,7 +234,7 @@ impl Shared {
     fn dial(self: &Arc<Shared>, peer: usize, mailbox: Arc<Mailbox>) {
         let turn = self.next_shard.fetch_add(1, Ordering::Relaxed) % self.shards.len().max(1);
         let Some(shard) = self.shards.get(turn) else { return };
-        shard.spawn(connect_and_run(Arc::clone(self), peer, mailbox));
+        shard.spawn(connect_and_run(Arc::clone(self), peer, Unconnected(Some(mailbox))));
     }
 
     /// A stream whose connection took it no more.
@@ -269,33 +275,34 @@ impl Shared {
     }
 }
 
-async fn connect_and_run(shared: Arc<Shared>, peer: usize, mailbox: Arc<Mailbox>) {
-    let guard = Unconnected { mailbox: &mailbox };
+async fn connect_and_run(shared: Arc<Shared>, peer: usize, mut waiting: Unconnected) {
+    let Some(mailbox) = waiting.0.clone() else { return };
     let connected = connect(&shared, peer, &mailbox).await;
-    std::mem::forget(guard);
+    waiting.0 = None;
     match connected {
         Ok(transport) => {
+            mailbox.connected();
             shared.dialled.fetch_add(1, Ordering::Relaxed);
             let options = Options { seed: random(), ..shared.options.connection.clone() };
             let conn = ClientConn::new(options, clock::now());
             let host = Host { pool: Arc::downgrade(&shared), peer };
-            let log = shared.log.clone();
+            let (log, tally) = (shared.log.clone(), Arc::clone(&shared.tally));
             // The pool may go while streams go on.
             drop(shared);
-            Task::new(host, conn, transport, mailbox, BytesMut::new(), log).await;
+            Task::new(host, conn, transport, mailbox, BytesMut::new(), tally, log).await;
         }
         Err(error) => shared.unreachable(peer, &mailbox, &error),
     }
 }
 
-/// The shard ends while a connection is being made.
-struct Unconnected<'a> {
-    mailbox: &'a Arc<Mailbox>,
-}
+/// The shard ends while a connection is being made, or has ended before it was begun: the streams that wait for it
+/// hear of that. Made before the task is, for a task that never runs drops only what it was given.
+struct Unconnected(Option<Arc<Mailbox>>);
 
-impl Drop for Unconnected<'_> {
+impl Drop for Unconnected {
     fn drop(&mut self) {
-        self.mailbox.end().into_iter().for_each(|job| job.fail(None, Cause::Shutdown.error()));
+        let waiting = self.0.take().map(|mailbox| mailbox.end()).unwrap_or_default();
+        waiting.into_iter().for_each(|job| job.fail(None, Cause::Shutdown.error()));
     }
 }
 
@@ -375,9 +382,14 @@ impl Side for Client {
     /// Streams that nobody has opened yet take another connection.
     fn ends(task: &mut Task<Client>) {
         let Some(pool) = task.host.pool.upgrade() else { return };
-        pool.forget(task.host.peer, &task.mailbox);
         let error = Error::new(Code::ConnectionLost, "the connection ended before the stream was opened");
         task.mailbox.end().into_iter().for_each(|job| pool.again(job, &error));
+    }
+
+    fn gone(task: &Task<Client>) {
+        if let Some(pool) = task.host.pool.upgrade() {
+            pool.forget(task.host.peer, &task.mailbox);
+        }
     }
 }
 

@@ -28,6 +28,8 @@ struct Mail {
     order: Order,
     /// Nothing may be left any more.
     gone: bool,
+    /// The connection is still being made.
+    dialling: bool,
 }
 
 /// What the task found in its mailbox, beside the streams.
@@ -40,6 +42,18 @@ impl Mailbox {
     /// Of a connection whose task is about to start.
     pub(super) fn new(peer: Arc<str>) -> Arc<Mailbox> {
         Arc::new(Mailbox { peer, inbox: Inbox::new(Mail::default()), load: AtomicUsize::new(0) })
+    }
+
+    /// Of a connection that is about to be made.
+    pub(super) fn of_dialled(peer: Arc<str>) -> Arc<Mailbox> {
+        let mailbox = Mailbox::new(peer);
+        mailbox.inbox.with(|mail| mail.dialling = true);
+        mailbox
+    }
+
+    /// The connection is there.
+    pub(super) fn connected(&self) {
+        self.inbox.with(|mail| mail.dialling = false);
     }
 
     /// The peer's address.
@@ -67,7 +81,16 @@ impl Mailbox {
     }
 
     /// Leaves a stream to be opened; gives it back if the connection takes no more.
-    pub(super) fn open(&self, job: OpenJob) -> Result<(), OpenJob> {
+    pub(super) fn open(self: &Arc<Mailbox>, job: OpenJob) -> Result<(), OpenJob> {
+        // A connection that is there opens it at once; one that is being made must be woken.
+        if self.inbox.with(|mail| mail.dialling) {
+            let mailbox = Arc::downgrade(self);
+            job.opener.on_cancel(Box::new(move || {
+                if let Some(mailbox) = mailbox.upgrade() {
+                    mailbox.inbox.tell(|_| ());
+                }
+            }));
+        }
         self.inbox.tell(|mail| match !mail.gone && mail.order == Order::Serve {
             true => {
                 mail.opens.push(job);
@@ -109,14 +132,16 @@ impl Mailbox {
     /// While the connection is being made: fails the streams whose time is up or that nobody wants any more.
     /// True if nobody wants the connection either.
     pub(super) fn drop_unwanted(&self, cx: &Context<'_>, now: Instant) -> bool {
-        let is_late = |job: &mut OpenJob| job.deadline().is_some_and(|at| at <= now);
-        let (cut_off, late) = self.inbox.take_and_sleep(cx, |mail| {
+        let is_late = |job: &OpenJob| job.deadline().is_some_and(|at| at <= now);
+        let is_unwanted = |job: &mut OpenJob| is_late(job) || job.opener.cancelled().is_some();
+        let (cut_off, unwanted) = self.inbox.take_and_sleep(cx, |mail| {
             let cut_off = mail.order == Order::Abort || (mail.order == Order::Drain && mail.opens.is_empty());
-            (cut_off, mail.opens.extract_if(.., is_late).collect::<Vec<_>>())
+            (cut_off, mail.opens.extract_if(.., is_unwanted).collect::<Vec<_>>())
         });
-        for job in late {
+        for job in unwanted {
             self.unload();
-            let error = Error::new(Code::Timeout, "rpc timeout: no connection within the stream's timeout");
+            let late = || Error::new(Code::Timeout, "rpc timeout: no connection within the stream's timeout");
+            let error = if is_late(&job) { late() } else { job.opener.cancelled().unwrap_or_else(late) };
             job.fail(Some(Arc::clone(&self.peer)), error.at(Phase::Connect));
         }
         cut_off

@@ -6,7 +6,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use crate::base::{Encoding, Error, Metainfo, Result};
-use crate::io::stream::link::Link;
+use crate::io::stream::link::{Hook, Link};
 use crate::proto::stream::{Open, Pairs, StreamTimeouts};
 
 /// What a stream is opened with (ttstream.md §3.2).
@@ -48,6 +48,8 @@ impl Opening {
 pub trait Opener: Send {
     /// Why somebody wants the opening to end, if so.
     fn cancelled(&self) -> Option<Error>;
+    /// Calls this when somebody wants that, which may be at once. A later one takes its place.
+    fn on_cancel(&self, hook: Hook);
     /// The stream, or why there is none; with the last address that was tried.
     fn opened(self: Box<Self>, result: Result<Arc<Link>>, peer: Option<Arc<str>>);
 }

@@ -13,6 +13,7 @@ use crate::io::clock;
 use crate::io::stream::link::Link;
 use crate::io::stream::mailbox::Mailbox;
 use crate::io::stream::open::OpenJob;
+use crate::io::stream::tally::Tally;
 use crate::io::stream::task::{Side, Task};
 use crate::io::transport::Transport;
 use crate::proto::stream::{Connection, Finish, Opening, Options, Pairs, Server, ServerConn, StreamKey};
@@ -39,6 +40,8 @@ pub struct ServerSide {
     pub dispatch: Arc<dyn Dispatch>,
     /// What connections are run with.
     pub options: Arc<Options>,
+    /// What they have seen.
+    pub tally: Arc<Tally>,
 }
 
 /// The task of a connection whose first bytes are those of a stream.
@@ -52,7 +55,7 @@ pub(crate) fn serve(
     let mailbox = Mailbox::new(peer);
     let options = Options { seed: random(), ..(*side.options).clone() };
     let conn = ServerConn::new(options, clock::now());
-    let task = Task::new(side.dispatch, conn, transport, Arc::clone(&mailbox), input, log);
+    let task = Task::new(side.dispatch, conn, transport, Arc::clone(&mailbox), input, side.tally, log);
     (mailbox, task)
 }
 
@@ -102,4 +105,6 @@ impl Side for Server {
     fn given_back(_: &mut Task<Server>) {}
 
     fn ends(_: &mut Task<Server>) {}
+
+    fn gone(_: &Task<Server>) {}
 }

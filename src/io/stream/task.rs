@@ -1,5 +1,7 @@
 //! The task that owns one connection of streams, at either end.
 
+mod parting;
+
 use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
@@ -10,16 +12,18 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 
 use crate::base::fault::hold;
-use crate::base::log::{Level, Log};
+use crate::base::log::Log;
 use crate::base::{Code, Error, Message, Result, panic};
 use crate::io::clock;
 use crate::io::conn::Order;
 use crate::io::stream::link::{self, Done, Link, Out};
 use crate::io::stream::mailbox::{Mailbox, News};
 use crate::io::stream::open::OpenJob;
+use crate::io::stream::tally::Tally;
+use crate::io::stream::task::parting::Parting;
 use crate::io::timer::LazyTimer;
 use crate::io::transport::Transport;
-use crate::proto::stream::{Connection, End, Finish, Pairs, Ready, Recv, Role, Sent, StreamKey};
+use crate::proto::stream::{Connection, Counters, End, Finish, Pairs, Ready, Recv, Role, Sent, StreamKey};
 use crate::wire::outbuf::OutBuf;
 use crate::wire::ttheader::Header;
 
@@ -69,8 +73,10 @@ pub(super) trait Side: Role + Send + 'static {
     fn peer_trailer(conn: &Connection<Self>, key: StreamKey) -> Result<Option<Header>>;
     /// A stream has been given back.
     fn given_back(task: &mut Task<Self>);
-    /// The task is about to end.
+    /// Nothing more is done for streams.
     fn ends(task: &mut Task<Self>);
+    /// The socket is about to be closed.
+    fn gone(task: &Task<Self>);
 }
 
 /// One connection. Polled by its shard until it ends.
@@ -91,6 +97,11 @@ pub(super) struct Task<R: Side> {
     order: Order,
     /// When a connection that is cut off ends, whatever is left to say.
     cut_at: Option<Instant>,
+    /// Nothing is left but to let the peer read.
+    parting: Option<Parting>,
+    tally: Arc<Tally>,
+    /// What the tally knows of this connection.
+    tallied: Counters,
     log: Log,
 }
 
@@ -131,6 +142,7 @@ impl<R: Side> Task<R> {
         transport: Transport,
         mailbox: Arc<Mailbox>,
         input: BytesMut,
+        tally: Arc<Tally>,
         log: Log,
     ) -> Task<R> {
         Task {
@@ -147,6 +159,9 @@ impl<R: Side> Task<R> {
             timer: LazyTimer::default(),
             order: Order::Serve,
             cut_at: None,
+            parting: None,
+            tally,
+            tallied: Counters::default(),
             log,
         }
     }
@@ -216,6 +231,9 @@ impl<R: Side> Task<R> {
     fn read_mail(&mut self, cx: &Context<'_>, now: Instant) {
         let mut dirty = std::mem::take(&mut self.dirty);
         let News { opens, order } = self.mailbox.take(cx, &mut dirty);
+        // First what hosts have said on streams: a cancel or an end that came before an order has its own words.
+        dirty.drain(..).for_each(|key| self.look(key, now));
+        self.dirty = dirty;
         if order > self.order {
             self.order = order;
             match order {
@@ -230,8 +248,6 @@ impl<R: Side> Task<R> {
         if !opens.is_empty() {
             R::open(self, opens, now);
         }
-        dirty.drain(..).for_each(|key| self.look(key, now));
-        self.dirty = dirty;
     }
 
     /// Does what the host of a stream has left.
@@ -396,6 +412,9 @@ impl<R: Side> Task<R> {
             {
                 link.set_header(R::peer_header(&self.conn, key)).into_iter().for_each(|hook| hook());
             }
+            if ready.contains(Ready::META) {
+                self.metas(key);
+            }
             // Before room is given: a send that waits must not seem to be accepted.
             if ready.contains(Ready::ENDED) {
                 self.ended(key, now);
@@ -412,6 +431,15 @@ impl<R: Side> Task<R> {
             }
             if ready.contains(Ready::READABLE) || ready.contains(Ready::OPENED) {
                 self.fetch(key);
+            }
+        }
+    }
+
+    fn metas(&mut self, key: StreamKey) {
+        let hook = self.link(key).and_then(|link| link.meta_hook());
+        while let Some(frame) = self.conn.take_meta(key) {
+            if let Some(hook) = &hook {
+                hook(&frame.header, &frame.payload);
             }
         }
     }
@@ -506,61 +534,6 @@ impl<R: Side> Task<R> {
         }
         Ok(self.mailbox.falls_asleep(self.order))
     }
-
-    /// Ends what is left.
-    fn stop(&mut self, stop: &Stop) {
-        let now = clock::now();
-        let reason = match stop {
-            Stop::Lost(reason) => reason.as_ref(),
-            Stop::Done | Stop::With(_) | Stop::Panicked(_) => None,
-        };
-        let error = self.conn.lost(&self.input, reason, now);
-        self.report(stop, &error);
-        self.tell_ready(now);
-        for key in self.entries.iter().flatten().map(|entry| entry.key).collect::<Vec<_>>() {
-            self.leave(key);
-        }
-    }
-
-    /// The connection goes, what has arrived stays with the host.
-    fn leave(&mut self, key: StreamKey) {
-        let Some(entry) = self.entries.get_mut(key.index()).and_then(Option::take) else { return };
-        let end = loop {
-            match self.conn.fetch(key) {
-                Recv::Message(message) => self.fetched.push_back(message),
-                Recv::Eof => break Some(End::Eof),
-                Recv::Failed(error) if link::can_retry(&error) => {}
-                Recv::Failed(error) => break Some(End::Failed(error)),
-                Recv::Pending => break None,
-            }
-        };
-        let (_, due) = entry.link.arrived(&mut self.fetched, end, self.conn.stats(key), false);
-        if let Some(due) = due {
-            due.tell();
-        }
-        let lost = || Error::new(Code::ConnectionLost, "the connection has ended");
-        for done in entry.flushes.into_iter().chain(entry.backlog.into_iter().filter_map(|out| match out {
-            Out::Flush(done) => Some(done),
-            _ => None,
-        })) {
-            done(Err(lost()));
-        }
-    }
-
-    fn report(&self, stop: &Stop, error: &Error) {
-        let peer = self.mailbox.peer();
-        match stop {
-            Stop::Done => {}
-            Stop::Lost(_) => {
-                self.log.write(Level::Debug, R::TARGET, format_args!("{peer}: {error}"));
-            }
-            Stop::With(error) => {
-                let level = if error.code() == Code::IdleTimeout { Level::Debug } else { Level::Warn };
-                self.log.write(level, R::TARGET, format_args!("{peer}: closed: {error}"));
-            }
-            Stop::Panicked(error) => panic::report(&self.log, R::TARGET, error),
-        }
-    }
 }
 
 impl<R: Side + Unpin> Future for Task<R>
@@ -570,7 +543,14 @@ where
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(parting) = self.parting {
+            return self.part(cx, parting);
+        }
         let ran = panic::caught(|| self.run(cx)).unwrap_or_else(|error| Err(Stop::Panicked(error)));
+        let seen = self.conn.counters();
+        if !seen.is_like(&self.tallied) {
+            self.tally(seen);
+        }
         match ran {
             Ok(Pause::Sleep) => Poll::Pending,
             Ok(Pause::Yield) => {
@@ -578,9 +558,12 @@ where
                 Poll::Pending
             }
             Err(stop) => {
+                if let Stop::Lost(_) = stop {
+                    self.read_rest(cx);
+                }
                 R::ends(&mut self);
                 self.stop(&stop);
-                Poll::Ready(())
+                self.start_parting(&stop, cx)
             }
         }
     }
@@ -589,6 +572,7 @@ where
 /// The shard ends, and with it the connection.
 impl<R: Side> Drop for Task<R> {
     fn drop(&mut self) {
+        R::gone(self);
         if self.entries.iter().any(Option::is_some) {
             R::ends(self);
             self.stop(&Stop::Done);

@@ -330,6 +330,24 @@ fn a_stop_is_announced_and_what_runs_is_finished() {
     assert_eq!(pair.server.expired(pair.now).map(|error| error.code()), Some(Code::IdleTimeout));
 }
 
+/// Its first request, which says that it takes a notice, comes when the stop is old.
+#[test]
+fn a_client_that_hears_late_of_a_stop_has_the_same_time() {
+    let mut pair = Pair::new();
+    let drain = Timeouts::default().drain;
+    pair.drain();
+    pair.calls([1]);
+    pair.now += drain * 2;
+    let tickets = pair.take_requests();
+    pair.answer(tickets[&1], Answer::Message(body(-1)));
+    pair.drain();
+    assert_eq!((pair.answered(), pair.client.is_open()), (vec![1], false));
+    pair.now += drain / 2;
+    assert!(pair.server.expired(pair.now).is_none(), "calls may be on their way");
+    pair.now += drain;
+    assert_eq!(pair.server.expired(pair.now).map(|error| error.code()), Some(Code::IdleTimeout));
+}
+
 #[test]
 fn who_does_not_take_a_notice_gets_none() {
     let mut pair = Pair::new();

@@ -274,6 +274,8 @@ impl ServerConn {
     pub fn drain(&mut self, out: &mut OutBuf, now: Instant) -> Result<()> {
         self.drain_until.get_or_insert(now + self.timeouts.drain);
         if std::mem::take(&mut self.owes_notice) {
+            // A client whose first request came late hears late: its calls on the way have the same time.
+            self.drain_until = Some(now + self.timeouts.drain);
             mux::write_notice(out)?;
             self.writing_since.get_or_insert(now);
         }

@@ -6,6 +6,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::cancel::Cancel;
+use super::counters::Counters;
 use super::ends::{self, End};
 use super::id::StreamKey;
 use super::inflow::Inflow;
@@ -94,37 +95,6 @@ pub enum Recv {
     ///
     /// [`StreamReason::can_retry`]: crate::base::StreamReason::can_retry
     Failed(Error),
-}
-
-/// What a connection has seen. Numbers only grow.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Counters {
-    /// Streams opened.
-    pub opened: u64,
-    /// Openings that were refused: too many streams, too much memory, or a server that stops.
-    pub refused: u64,
-    /// Frames received.
-    pub frames_received: u64,
-    /// Frames written.
-    pub frames_sent: u64,
-    /// Frames for ids that mean nothing: normal when ends cross.
-    pub unknown: u64,
-    /// Frames for streams whose receiving side was over.
-    pub late: u64,
-    /// Frames that broke the protocol or a limit.
-    pub illegal: u64,
-    /// META frames that were dropped.
-    pub metas_dropped: u64,
-    /// RST received for live streams.
-    pub resets_received: u64,
-    /// RST sent.
-    pub resets_sent: u64,
-    /// Streams reset because nobody took their messages.
-    pub slow_readers: u64,
-    /// Streams reset because of too many frames without content.
-    pub floods: u64,
-    /// Times the reading of the connection was stopped by a full budget.
-    pub pauses: u64,
 }
 
 impl<R: Role> Connection<R> {

@@ -106,7 +106,8 @@ impl<R: Role> Connection<R> {
     /// bytes; the frames of one stay in order.
     pub fn transmit(&mut self, out: &mut OutBuf, now: Instant) -> bool {
         let before = out.len();
-        if !self.outflow.loose.is_empty() {
+        // Of what nobody takes no more is put out: it then stops the reading of what causes it.
+        if !self.outflow.loose.is_empty() && before < Outflow::BATCH {
             out.put_slice(&self.outflow.loose);
             self.outflow.loose.clear();
             self.counters.frames_sent += std::mem::take(&mut self.outflow.loose_frames);

@@ -185,7 +185,12 @@ impl Connection<Server> {
     fn say_goodbye(&mut self, key: StreamKey, finish: &Finish) {
         let Some(stream) = self.table.get(key).filter(|stream| !stream.wire.closed) else { return };
         if self.table.by_id(stream.id).is_none_or(|linked| linked == key) {
-            let trailer = trailer_frame(stream, finish);
+            // What waited was dropped when the stream was reset: whoever did that, its client must not take
+            // what it has for everything.
+            let trailer = match (finish, &stream.end) {
+                (Finish::Ok, Some(End::Failed(error))) => trailer_frame(stream, &Finish::failed(error)),
+                _ => trailer_frame(stream, finish),
+            };
             if !stream.wire.header_queued {
                 self.queue_header(key);
             }
@@ -200,8 +205,9 @@ impl Connection<Server> {
         let Some(stream) = self.table.get_mut(key) else { return };
         self.inflow.dropped(stream, &self.options.streams);
         self.life.touch(now);
-        let failed = matches!(stream.end, Some(End::Failed(_)));
-        if failed {
+        if let Some(End::Failed(first)) = &stream.end {
+            // It stays, also where the client had said everything before: what it had said was dropped here.
+            stream.recv_end = Some(End::Failed(first.clone()));
             return;
         }
         let mut ready = stream.end_both(End::Failed(error.clone()));

@@ -82,6 +82,8 @@ pub struct ClientOptions {
     pub pool: PoolOptions,
     /// How connections of streams are made and kept; an empty `connection.name` is the caller's.
     pub streams: stream::PoolOptions,
+    /// Who stands around its streams, and who watches them. Default nobody.
+    pub stream_hooks: stream::StreamHooks,
     /// The runtime for calls that nobody waits for, and for streams; `None` takes the process's shared one.
     pub runtime: Option<Arc<Runtime>>,
 }
@@ -98,6 +100,7 @@ impl ClientOptions {
             tell_timeout: true,
             pool: PoolOptions::default(),
             streams: stream::PoolOptions::default(),
+            stream_hooks: stream::StreamHooks::default(),
             runtime: None,
         }
     }

@@ -44,6 +44,12 @@ impl Method {
         Ok(Method { names: Arc::new(names), oneway: false, shape: None })
     }
 
+    /// A method of an IDL, found as [`Schema::find_method`] does, to be called or to be streamed as the IDL has it:
+    /// see [`Method::mode`].
+    pub fn of_schema(schema: &Arc<Schema>, path: &str) -> Result<Method> {
+        Method::of_shape(schema, path, CallShape::find(schema, path)?)
+    }
+
     /// A method of an IDL, found as [`Schema::find_method`] does; oneway if the IDL says so. Streaming
     /// methods are UNSUPPORTED.
     pub fn from_schema(schema: &Arc<Schema>, path: &str) -> Result<Method> {

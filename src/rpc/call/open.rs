@@ -10,7 +10,7 @@ use crate::io::{clock, thread};
 use crate::op::operation::{self, Completer, Outcome};
 use crate::rpc::call::client::Client;
 use crate::rpc::call::method::Method;
-use crate::rpc::stream::{Opened, Stream, StreamOptions, Waiting};
+use crate::rpc::stream::{Opened, Stream, StreamObserver, StreamOptions, Waiting};
 use crate::rpc::{Callbacks, Runtime};
 
 /// The client's connections of streams, made with its first stream.
@@ -68,16 +68,28 @@ impl Client {
             Ok(streams) => streams,
             Err(error) => return completer.complete(Err(error)),
         };
-        let (opening, context) = options.opening(method.service(), method.wire_name().clone(), clock::now());
+        let hooks = &self.options.stream_hooks;
+        let opening = options.opening(method.service(), method.wire_name().clone(), clock::now(), hooks);
+        let (opening, context, tap) = match opening {
+            Ok(opening) => opening,
+            Err(error) => return completer.complete(Err(error.with_method(method))),
+        };
         let opened = Opened {
             service: Bytes::copy_from_slice(method.service().as_bytes()),
             method: method.wire_name().clone(),
             shape: method.shape().cloned(),
             waiting: Waiting::new(completer, &context),
             context,
+            timeouts: opening.timeouts,
+            tap,
             runtime: Arc::clone(&streams.runtime),
         };
         streams.pool.open(opening, Box::new(opened));
+    }
+
+    /// Who watches its streams.
+    pub fn stream_observer(&self) -> Option<&Arc<StreamObserver>> {
+        self.options.stream_hooks.observer.as_ref()
     }
 
     /// What the connections of its streams have done so far.

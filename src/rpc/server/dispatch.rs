@@ -18,8 +18,8 @@ use crate::rpc::server::request::{Admission, Request};
 use crate::rpc::server::router::{Route, Router};
 use crate::rpc::server::service::{Handler, MethodOptions};
 use crate::wire::frame::Inbound;
-use crate::wire::keys;
 use crate::wire::thrift::{ApplicationException, MessageType};
+use crate::wire::ttheader::Header;
 
 /// What holds for all requests of a server.
 pub(super) struct Terms {
@@ -69,7 +69,7 @@ impl Dispatcher {
     /// The method that takes a call, or the exception that says why none does (ttheader.md §8).
     fn find(&self, inbound: &Inbound) -> Result<Target, (i32, String)> {
         let header = inbound.header.as_ref();
-        let named = header.and_then(|header| header.string(keys::IDL_SERVICE_NAME)).unwrap_or_default();
+        let named = header.and_then(Header::service).unwrap_or_default();
         let lossy = || [named, &inbound.name].map(String::from_utf8_lossy);
         match self.router.route(named, &inbound.name) {
             Route::Method(entry) => Ok(Target {

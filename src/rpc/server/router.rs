@@ -2,18 +2,40 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use rustc_hash::FxHashMap;
 
 use crate::base::{Error, Result};
 use crate::rpc::server::service::{Handler, MethodEntry, Service, StreamEntry};
+use crate::rpc::stream::{StreamHandler, StreamHooks, StreamMethodOptions, StreamMode};
 
 /// The services of one server.
 pub(super) struct Router {
     services: Vec<Service>,
     by_name: FxHashMap<Box<[u8]>, usize>,
     fallback: Option<usize>,
-    catch_all: Option<Arc<dyn Handler>>,
+    rest: CatchAll,
     require_service_name: bool,
+}
+
+/// Who takes what no service takes.
+#[derive(Default)]
+pub(super) struct CatchAll {
+    calls: Option<Arc<dyn Handler>>,
+    streams: Option<Arc<StreamEntry>>,
+}
+
+impl CatchAll {
+    pub(super) fn new(
+        calls: Option<Arc<dyn Handler>>,
+        streams: Option<(Arc<dyn StreamHandler>, StreamMethodOptions)>,
+        hooks: StreamHooks,
+    ) -> CatchAll {
+        // Nothing is known about the method, so the handler gets every message.
+        let (mode, service) = (StreamMode::Bidirectional, Bytes::new());
+        let entry = |(handler, options)| StreamEntry { handler, mode, options, service, shape: None, hooks };
+        CatchAll { calls, streams: streams.map(|given| Arc::new(entry(given))) }
+    }
 }
 
 /// Who takes a call.
@@ -32,6 +54,8 @@ pub(super) enum Route<'a> {
 pub(super) enum StreamRoute<'a> {
     /// A method.
     Method(&'a Arc<StreamEntry>),
+    /// The handler for everything else.
+    CatchAll(&'a Arc<StreamEntry>),
     /// The service has no such streaming method.
     UnknownMethod,
     /// There is no such service.
@@ -40,18 +64,9 @@ pub(super) enum StreamRoute<'a> {
 
 impl Router {
     /// Checks that calls without a service name have one answer.
-    pub(super) fn new(
-        services: Vec<Service>,
-        catch_all: Option<Arc<dyn Handler>>,
-        require_service_name: bool,
-    ) -> Result<Router> {
-        let mut router = Router {
-            by_name: FxHashMap::default(),
-            fallback: None,
-            services,
-            catch_all,
-            require_service_name,
-        };
+    pub(super) fn new(services: Vec<Service>, rest: CatchAll, require_service_name: bool) -> Result<Router> {
+        let mut router =
+            Router { by_name: FxHashMap::default(), fallback: None, services, rest, require_service_name };
         for (index, service) in router.services.iter().enumerate() {
             if router.by_name.insert(service.name.as_bytes().into(), index).is_some() {
                 let why = format_args!("service {} is registered twice", service.name);
@@ -61,7 +76,7 @@ impl Router {
                 return Err(Error::invalid_argument("services", "there are two fallback services"));
             }
         }
-        if router.services.is_empty() && router.catch_all.is_none() {
+        if router.services.is_empty() && router.rest.calls.is_none() && router.rest.streams.is_none() {
             return Err(Error::invalid_argument("services", "the server has no service and no catch-all"));
         }
         router.check_conflicts()?;
@@ -88,14 +103,15 @@ impl Router {
         Ok(())
     }
 
-    /// Finds who takes a stream of `method`, by the same table. A catch-all takes no streams.
+    /// Finds who takes a stream of `method`, by the same table.
     pub(super) fn route_stream(&self, service: &[u8], method: &[u8]) -> StreamRoute<'_> {
         let Some(index) = self.choose(service, |service| service.streams.contains_key(method)) else {
-            return StreamRoute::UnknownService;
+            return self.rest.streams.as_ref().map_or(StreamRoute::UnknownService, StreamRoute::CatchAll);
         };
-        match self.services[index].streams.get(method) {
-            Some(entry) => StreamRoute::Method(entry),
-            None => StreamRoute::UnknownMethod,
+        match (self.services[index].streams.get(method), &self.rest.streams) {
+            (Some(entry), _) => StreamRoute::Method(entry),
+            (None, Some(entry)) => StreamRoute::CatchAll(entry),
+            (None, None) => StreamRoute::UnknownMethod,
         }
     }
 
@@ -112,7 +128,7 @@ impl Router {
     /// Finds who takes a call for `method` of `service` (empty if the caller named none).
     pub(super) fn route(&self, service: &[u8], method: &[u8]) -> Route<'_> {
         let chosen = self.choose(service, |service| service.methods.contains_key(method));
-        match (chosen, &self.catch_all) {
+        match (chosen, &self.rest.calls) {
             (Some(index), catch_all) => match (self.services[index].methods.get(method), catch_all) {
                 (Some(entry), _) => Route::Method(entry),
                 (None, Some(handler)) => Route::CatchAll(handler),
@@ -156,7 +172,8 @@ mod tests {
     fn two(fallback: bool, catch_all: bool, strict: bool) -> Router {
         let services = vec![service("A", &["a", "both"], fallback), service("B", &["b", "both"], false)];
         let handler: Arc<dyn Handler> = Arc::new(|_: Request| {});
-        Router::new(services, catch_all.then_some(handler), strict).unwrap()
+        let calls = catch_all.then_some(handler);
+        Router::new(services, CatchAll::new(calls, None, StreamHooks::default()), strict).unwrap()
     }
 
     fn found(router: &Router, service: &str, method: &str) -> String {
@@ -206,13 +223,13 @@ mod tests {
 
     #[test]
     fn conflicts_are_found_at_the_start() {
-        let error = |services| Router::new(services, None, false).err().unwrap().to_string();
+        let error = |services| Router::new(services, CatchAll::default(), false).err().unwrap().to_string();
         let conflict = error(vec![service("A", &["m"], false), service("B", &["m"], false)]);
         assert!(conflict.contains("method name [m] is conflicted between services"), "{conflict}");
         assert!(error(vec![service("A", &["m"], true), service("B", &[], true)]).contains("two fallback"));
         assert!(error(vec![service("A", &[], false), service("A", &[], false)]).contains("registered twice"));
         assert!(error(vec![]).contains("no service"));
         let settled = vec![service("A", &["m"], false), service("B", &["m"], true)];
-        assert!(Router::new(settled, None, false).is_ok());
+        assert!(Router::new(settled, CatchAll::default(), false).is_ok());
     }
 }

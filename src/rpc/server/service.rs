@@ -12,7 +12,7 @@ use crate::idl::schema::{Method, ServiceId};
 use crate::rpc::Runtime;
 use crate::rpc::server::crew::{Crew, WorkerOptions};
 use crate::rpc::server::request::Request;
-use crate::rpc::stream::{StreamHandler, StreamMethodOptions, StreamMode};
+use crate::rpc::stream::{StreamHandler, StreamHooks, StreamInterceptor, StreamMethodOptions, StreamMode};
 
 /// Answers requests.
 pub trait Handler: Send + Sync {
@@ -52,6 +52,8 @@ pub(super) struct StreamEntry {
     pub(super) options: StreamMethodOptions,
     pub(super) service: Bytes,
     pub(super) shape: Option<CallShape>,
+    /// The server's and the service's, from its start on.
+    pub(super) hooks: StreamHooks,
 }
 
 /// A named service.
@@ -65,6 +67,7 @@ pub struct Service {
     workers: Option<WorkerOptions>,
     methods_workers: FxHashMap<Box<[u8]>, WorkerOptions>,
     idl: Option<(Arc<Schema>, ServiceId)>,
+    stream_hooks: StreamHooks,
 }
 
 impl Service {
@@ -82,6 +85,7 @@ impl Service {
             workers: None,
             methods_workers: FxHashMap::default(),
             idl: None,
+            stream_hooks: StreamHooks::default(),
         })
     }
 
@@ -137,7 +141,8 @@ impl Service {
         self.expect_new(name)?;
         let shape = self.stream_shape(name, mode)?;
         let service = Bytes::copy_from_slice(self.name.as_bytes());
-        let entry = StreamEntry { handler, mode, options, service, shape };
+        let hooks = StreamHooks::default();
+        let entry = StreamEntry { handler, mode, options, service, shape, hooks };
         self.streams.insert(name.as_bytes().into(), Arc::new(entry));
         Ok(())
     }
@@ -237,6 +242,19 @@ impl Service {
             if let Some(entry) = Arc::get_mut(entry).filter(|entry| !entry.options.inline) {
                 entry.crew = own.or_else(|| shared.clone());
             }
+        }
+    }
+
+    /// Adds one that stands around the streams of all its methods, inside those of the server.
+    pub fn add_stream_interceptor(&mut self, interceptor: Arc<dyn StreamInterceptor>) {
+        self.stream_hooks.interceptors.push(interceptor);
+    }
+
+    /// Settles who stands around its streams. The methods are nobody else's yet.
+    pub(super) fn set_stream_hooks(&mut self, server: &StreamHooks) {
+        let all = server.around(&self.stream_hooks);
+        for entry in self.streams.values_mut().filter_map(Arc::get_mut) {
+            entry.hooks = all.clone();
         }
     }
 

@@ -17,8 +17,9 @@ use crate::rpc::stream::{Stream, StreamMode, refusal};
 impl Dispatch for Dispatcher {
     fn dispatch_stream(&self, incoming: Incoming) {
         let (service, method) = (incoming.opening.service.clone(), incoming.opening.method.clone());
-        let entry = match self.router.route_stream(&service, &method) {
-            StreamRoute::Method(entry) => Arc::clone(entry),
+        let (entry, served) = match self.router.route_stream(&service, &method) {
+            StreamRoute::Method(entry) => (Arc::clone(entry), entry.service.clone()),
+            StreamRoute::CatchAll(entry) => (Arc::clone(entry), service),
             StreamRoute::UnknownMethod => {
                 let finish = Finish::unknown_method(&String::from_utf8_lossy(&method));
                 return refuse(incoming, finish);
@@ -31,10 +32,8 @@ impl Dispatch for Dispatcher {
         let Some(permit) = self.in_flight.admit() else {
             return refuse(incoming, refusal("too many requests in flight"));
         };
-        let shape = entry.shape.clone();
-        let served = (entry.service.clone(), shape);
-        let stream =
-            Stream::served(incoming, served.0, served.1, Box::new(permit), Weak::clone(&self.runtime));
+        let (shape, threads) = (entry.shape.clone(), Weak::clone(&self.runtime));
+        let stream = Stream::served(incoming, served, shape, Box::new(permit), threads);
         self.admit_stream(entry, stream);
     }
 }
@@ -47,7 +46,7 @@ impl Dispatcher {
         let (log, pool) = (self.log.clone(), Weak::clone(&self.runtime));
         let Some(acl) = &self.terms.acl else { return begin(entry, stream, pool, log) };
         let question = AclQuestion {
-            service: entry.service.clone(),
+            service: stream.service().to_vec().into(),
             method: stream.method().to_vec().into(),
             peer: stream.peer().into(),
             metainfo: stream.metainfo().clone(),
@@ -68,8 +67,11 @@ fn refuse(incoming: Incoming, finish: Finish) {
     let _ = Stream::served(incoming, service, None, Box::new(()), Weak::new()).finish(finish);
 }
 
-/// Reads the request first where there is only one, then calls the handler.
+/// Asks the interceptors, reads the request first where there is only one, then calls the handler.
 fn begin(entry: Arc<StreamEntry>, stream: Stream, runtime: Weak<Runtime>, log: Log) {
+    if !entry.hooks.is_empty() && !stream.tap_served(&entry.hooks) {
+        return;
+    }
     match entry.mode {
         StreamMode::Server => stream.with_request(move |stream| start(entry, stream, &runtime, log)),
         StreamMode::Client | StreamMode::Bidirectional => start(entry, stream, &runtime, log),

@@ -9,6 +9,7 @@ use crate::io::stream::{Link, Received};
 use crate::op::queue::{QueueError, Slot, Slots};
 use crate::rpc::event::{Event, Queue};
 use crate::rpc::stream::handle::Stream;
+use crate::rpc::stream::passage::Passage;
 
 /// What a stream has put into a queue.
 pub struct Delivered {
@@ -39,6 +40,8 @@ pub(super) struct Delivery {
     tag: u64,
     queue: Arc<Queue>,
     released: Arc<AtomicBool>,
+    /// What messages pass, if anybody looks.
+    passage: Option<Passage>,
     state: Mutex<State>,
 }
 
@@ -64,7 +67,7 @@ impl Stream {
                     Arc::clone(delivery)
                 }
                 None => {
-                    let delivery = Delivery::new(queue, tag, credit)?;
+                    let delivery = Delivery::new(queue, tag, credit, self.passage())?;
                     Arc::clone(place.insert(delivery))
                 }
             }
@@ -75,7 +78,7 @@ impl Stream {
 }
 
 impl Delivery {
-    fn new(queue: &Arc<Queue>, tag: u64, credit: usize) -> Result<Arc<Delivery>> {
+    fn new(queue: &Arc<Queue>, tag: u64, credit: usize, passage: Option<Passage>) -> Result<Arc<Delivery>> {
         let slots = credit.checked_add(1).ok_or_else(|| no_room(QueueError::Full))?;
         let mut slots = queue.reserve_many(slots).map_err(no_room)?;
         let state = State { end: slots.next(), credit: slots, sequence: 0, running: false };
@@ -83,6 +86,7 @@ impl Delivery {
             tag,
             queue: Arc::clone(queue),
             released: Arc::default(),
+            passage,
             state: Mutex::new(state),
         }))
     }
@@ -116,7 +120,7 @@ impl Delivery {
             match link.try_recv(credit) {
                 Ok(Received::Nothing) => return self.wait(link, credit),
                 // Nothing can be put anywhere; without credit only the end is of interest.
-                Ok(Received::Messages(_)) if credit == 0 => {
+                Ok(Received::Message(_) | Received::Messages(_)) if credit == 0 => {
                     let mut state = self.state.lock();
                     state.running = state.credit.len() > 0;
                     if !state.running {
@@ -147,7 +151,15 @@ impl Delivery {
 
     /// Puts what came into the queue. False at the end.
     fn take(&self, received: Received) -> bool {
+        let received = match &self.passage {
+            None => received,
+            Some(passage) => passage.incoming(received),
+        };
         match received {
+            Received::Message(message) => {
+                self.put(Ok(Some(message)));
+                return true;
+            }
             Received::Messages(messages) => {
                 messages.into_iter().for_each(|message| self.put(Ok(Some(message))));
                 return true;

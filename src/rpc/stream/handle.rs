@@ -8,14 +8,16 @@ use bytes::Bytes;
 use crate::base::lock::Mutex;
 use crate::base::{Code, Error, Message, Metainfo, Result, StreamReason, StreamSide};
 use crate::codec::{CallShape, Shape};
-use crate::io::stream::Link;
+use crate::io::stream::{Link, given_back};
 use crate::op::operation::{self, Cause};
-use crate::proto::stream::{Cancel, End, Finish, Pairs, StreamStats, StreamTimeouts};
+use crate::proto::stream::{Cancel, End, Finish, Pairs, RecvTimeout, StreamStats, StreamTimeouts};
 use crate::rpc::context::{Context, Watch};
 use crate::rpc::stream::delivery::Delivery;
 use crate::rpc::stream::ends;
+use crate::rpc::stream::interceptor::merged_trailer;
+use crate::rpc::stream::stopping::Stopping;
+use crate::rpc::stream::tap::Tap;
 use crate::rpc::{Callbacks, Runtime};
-use crate::wire::keys;
 use crate::wire::ttheader::Header;
 
 /// Most bytes of the pairs of a HEADER or TRAILER: what one may hold, less what is in it besides.
@@ -25,7 +27,7 @@ const PAIRS_BYTES: usize = 190_000;
 /// is cancelled, a server's that was not finished ends with an exception.
 #[derive(Clone)]
 pub struct Stream {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
 }
 
 /// What a stream is known by.
@@ -38,6 +40,8 @@ pub(super) struct About {
     /// Server: what came with the opening.
     pub(super) opening: Option<(Header, Metainfo)>,
     pub(super) context: Context,
+    /// As it was opened.
+    pub(super) timeouts: StreamTimeouts,
     /// Given back when the stream is.
     pub(super) keep: Box<dyn Send + Sync>,
     /// Client: its threads serve the stream.
@@ -46,9 +50,14 @@ pub(super) struct About {
     pub(super) threads: Weak<Runtime>,
 }
 
-struct Inner {
-    link: Arc<Link>,
-    about: About,
+pub(super) struct Inner {
+    pub(super) link: Arc<Link>,
+    pub(super) about: About,
+    /// Who looks at it, if anybody does.
+    pub(super) tap: OnceLock<Arc<Tap>>,
+    /// Who waits for its server to be stopped.
+    pub(super) stopping: OnceLock<Arc<Stopping>>,
+    timeouts: Mutex<StreamTimeouts>,
     request: OnceLock<Message>,
     reply: Mutex<Reply>,
     delivery: Mutex<Option<Arc<Delivery>>>,
@@ -67,9 +76,13 @@ struct Reply {
 
 impl Stream {
     pub(super) fn new(link: Arc<Link>, about: About) -> Stream {
+        let timeouts = StreamTimeouts { deadline: about.context.deadline(), ..about.timeouts };
         let inner = Arc::new(Inner {
             link,
             about,
+            tap: OnceLock::new(),
+            stopping: OnceLock::new(),
+            timeouts: Mutex::new(timeouts),
             request: OnceLock::new(),
             reply: Mutex::default(),
             delivery: Mutex::new(None),
@@ -114,6 +127,14 @@ impl Stream {
     /// The method's name.
     pub fn method(&self) -> &[u8] {
         &self.inner.about.method
+    }
+
+    pub(super) fn method_bytes(&self) -> &Bytes {
+        &self.inner.about.method
+    }
+
+    pub(super) fn service_bytes(&self) -> &Bytes {
+        &self.inner.about.service
     }
 
     /// The service's name: at a server of the one that took the stream, at a client as given.
@@ -225,7 +246,20 @@ impl Stream {
 
     /// Changes the stream's clocks; a recv that waits keeps its own.
     pub fn set_timeouts(&self, timeouts: StreamTimeouts) {
-        self.inner.link.set_timeouts(timeouts);
+        self.change_timeouts(|now| *now = timeouts);
+    }
+
+    /// Limits how long each recv waits from now on, at either end, while nothing has arrived; a recv that
+    /// waits keeps its own limit.
+    pub fn set_recv_timeout(&self, recv: Option<RecvTimeout>) {
+        self.change_timeouts(|now| now.recv = recv);
+    }
+
+    fn change_timeouts(&self, change: impl FnOnce(&mut StreamTimeouts)) {
+        let mut timeouts = self.inner.timeouts.lock();
+        change(&mut timeouts);
+        // With the lock held, so that the last to change them is the last to be heard.
+        self.inner.link.set_timeouts(*timeouts);
     }
 
     /// Server: adds pairs to the HEADER, which leaves before the first message or the end. A key that is
@@ -255,12 +289,7 @@ impl Stream {
         if reply.finished {
             return Err(invalid("stream trailer already sent"));
         }
-        let reserved = [keys::BIZ_STATUS, keys::BIZ_MESSAGE, keys::BIZ_EXTRA];
-        if let Some((name, _)) = pairs.iter().find(|(name, _)| reserved.contains(&&name[..])) {
-            let why = format!("{} belongs to business statuses", String::from_utf8_lossy(name));
-            return Err(Error::invalid_argument("trailer", why));
-        }
-        reply.trailer = merged("trailer", &reply.trailer, pairs)?;
+        reply.trailer = merged_trailer(&reply.trailer, pairs)?;
         Ok(())
     }
 
@@ -272,8 +301,12 @@ impl Stream {
         if std::mem::replace(&mut reply.finished, true) {
             return Err(invalid("the stream has been finished already"));
         }
-        let (header, trailer) = (reply.take_header(), std::mem::take(&mut reply.trailer));
+        let (header, mut trailer) = (reply.take_header(), std::mem::take(&mut reply.trailer));
         drop(reply);
+        let mut finish = finish;
+        if let Some(tap) = self.tap() {
+            (finish, trailer) = tap.finishing(finish, trailer);
+        }
         if let Some(header) = header.filter(|header| !header.is_empty()) {
             self.inner.link.send_header(header);
         }
@@ -331,7 +364,7 @@ impl Reply {
 }
 
 /// What is there with more pairs, if that fits into a frame.
-fn merged(what: &str, there: &[(Bytes, Bytes)], more: &[(Bytes, Bytes)]) -> Result<Pairs> {
+pub(super) fn merged(what: &str, there: &[(Bytes, Bytes)], more: &[(Bytes, Bytes)]) -> Result<Pairs> {
     let merged = crate::base::last_wins(there.iter().chain(more).cloned());
     let longest = merged.iter().map(|(key, value)| key.len().max(value.len())).max().unwrap_or(0);
     let total: usize = merged.iter().map(|(key, value)| 4 + key.len() + value.len()).sum();
@@ -370,6 +403,9 @@ impl Drop for Inner {
     fn drop(&mut self) {
         if let Some(delivery) = self.delivery.lock().take() {
             delivery.release();
+        }
+        if let Some(stopping) = self.stopping.get() {
+            stopping.tell(Err(given_back()));
         }
         self.link.release();
         // What was opened in it ends as well, unless the end has been told already.

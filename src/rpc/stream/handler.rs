@@ -9,7 +9,7 @@ use crate::codec::CallShape;
 use crate::idl::schema::Streaming;
 use crate::io::stream::{Incoming, Received};
 use crate::op::queue::QueueError;
-use crate::proto::stream::Finish;
+use crate::proto::stream::{Finish, StreamTimeouts};
 use crate::rpc::Runtime;
 use crate::rpc::context::Context;
 use crate::rpc::event::{Event, Queue};
@@ -132,6 +132,7 @@ impl Stream {
         threads: Weak<Runtime>,
     ) -> Stream {
         let Incoming { opening, link } = incoming;
+        let timeouts = StreamTimeouts::default();
         let context = Context::with(opening.deadline, opening.metainfo.clone());
         let about = About {
             side: StreamSide::Server,
@@ -140,6 +141,7 @@ impl Stream {
             shape,
             opening: Some((opening.header, opening.metainfo)),
             context,
+            timeouts,
             keep,
             runtime: None,
             threads,
@@ -151,14 +153,15 @@ impl Stream {
     /// stream ends, as Kitex's does.
     pub(in crate::rpc) fn with_request(self, go_on: impl FnOnce(Stream) + Send + 'static) {
         let link = Arc::clone(self.link());
-        let taken = move |received| match received {
-            Received::Messages(mut messages) => {
-                if let Some(request) = messages.pop_front() {
-                    self.set_request(request);
-                }
+        let taken = move |received| match self.incoming(received) {
+            Received::Message(request) => {
+                self.set_request(request);
                 go_on(self);
             }
-            Received::Eof | Received::Nothing => drop(self.finish(Finish::failed("EOF"))),
+            // At most one was asked for.
+            Received::Messages(_) | Received::Eof | Received::Nothing => {
+                drop(self.finish(Finish::failed("EOF")));
+            }
             Received::Failed(error) => drop(self.finish(Finish::failed(error.text()))),
         };
         link.recv_when_there(link.next_id(), 1, Box::new(taken));

@@ -8,12 +8,14 @@ use bytes::Bytes;
 
 use crate::base::{Encoding, Error, Metainfo, Result, StreamSide};
 use crate::codec::CallShape;
-use crate::io::stream::{Link, Opener, Opening};
+use crate::io::stream::{Hook, Link, Opener, Opening};
 use crate::op::operation::{Cause, Completer};
 use crate::proto::stream::{RecvTimeout, StreamTimeouts};
 use crate::rpc::Runtime;
 use crate::rpc::context::{Context, Watch};
 use crate::rpc::stream::handle::{About, Stream};
+use crate::rpc::stream::interceptor::StreamHooks;
+use crate::rpc::stream::tap::Tap;
 
 /// What a stream is opened with. Nothing of a call's options applies to it.
 #[derive(Clone, Copy)]
@@ -66,13 +68,22 @@ impl StreamOptions<'_> {
     }
 
     /// What is asked of a connection, and the frame of the stream's work.
-    pub(in crate::rpc) fn opening(&self, service: &str, method: Bytes, now: Instant) -> (Opening, Context) {
+    pub(in crate::rpc) fn opening(
+        &self,
+        service: &str,
+        method: Bytes,
+        now: Instant,
+        hooks: &StreamHooks,
+    ) -> Result<(Opening, Context, Option<Arc<Tap>>)> {
         let own = self.timeout.and_then(|timeout| now.checked_add(timeout));
         let deadline = [own, self.parent.and_then(Context::deadline)].into_iter().flatten().min();
+        let mut metainfo = self.all_metainfo();
+        let name = Bytes::copy_from_slice(service.as_bytes());
+        let tap = Tap::client(hooks, &name, &method, &mut metainfo)?;
         let opening = Opening {
             service: service.to_owned(),
             method,
-            metainfo: self.all_metainfo(),
+            metainfo,
             strings: self.strings.to_vec(),
             ints: self.ints.to_vec(),
             encoding: self.encoding,
@@ -80,7 +91,7 @@ impl StreamOptions<'_> {
             tell_timeout: self.tell_timeout,
         };
         let context = Context::below(self.parent, deadline, opening.metainfo.clone());
-        (opening, context)
+        Ok((opening, context, tap))
     }
 }
 
@@ -90,6 +101,8 @@ pub(in crate::rpc) struct Opened {
     pub(in crate::rpc) method: Bytes,
     pub(in crate::rpc) shape: Option<CallShape>,
     pub(in crate::rpc) context: Context,
+    pub(in crate::rpc) timeouts: StreamTimeouts,
+    pub(in crate::rpc) tap: Option<Arc<Tap>>,
     pub(in crate::rpc) runtime: Arc<Runtime>,
     pub(in crate::rpc) waiting: Waiting,
 }
@@ -112,8 +125,12 @@ impl Opener for Opened {
         self.waiting.completer.is_cancelled().or_else(|| self.context.cause()).map(Cause::error)
     }
 
+    fn on_cancel(&self, hook: Hook) {
+        self.waiting.completer.on_cancel(Box::new(move |_| hook()));
+    }
+
     fn opened(self: Box<Self>, result: Result<Arc<Link>>, peer: Option<Arc<str>>) {
-        let Opened { service, method, shape, context, runtime, waiting } = *self;
+        let Opened { service, method, shape, context, timeouts, tap, runtime, waiting } = *self;
         let result = match result {
             Ok(link) => {
                 let about = About {
@@ -123,11 +140,16 @@ impl Opener for Opened {
                     shape,
                     opening: None,
                     context,
+                    timeouts,
                     keep: Box::new(()),
                     threads: Arc::downgrade(&runtime),
                     runtime: Some(runtime),
                 };
-                Ok(Stream::new(link, about))
+                let stream = Stream::new(link, about);
+                if let Some(tap) = tap {
+                    stream.set_tap(tap);
+                }
+                Ok(stream)
             }
             Err(error) => {
                 let name = match service.is_empty() {
@@ -137,10 +159,14 @@ impl Opener for Opened {
                 // Given back before anybody hears of the end, as for calls.
                 drop((context, runtime));
                 let error = error.with_method(&name);
-                Err(match peer {
+                let error = match peer {
                     Some(peer) => error.with_peer(&peer),
                     None => error,
-                })
+                };
+                if let Some(tap) = tap {
+                    tap.failed(&error);
+                }
+                Err(error)
             }
         };
         waiting.completer.complete(result);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::base::{Error, Message, Result};
-use crate::io::stream::{Link, Received, Sent, given_back};
+use crate::io::stream::{Done, Link, Received, Sent, Taken, already, given_back};
 use crate::io::thread;
 use crate::op::operation::{self, CancelHook, Cause, Completer, Outcome};
 use crate::proto::stream::Pairs;
@@ -18,15 +18,35 @@ impl Stream {
     /// [`Stream::close_send`].
     pub fn send(&self, message: Message) -> Result<()> {
         thread::may_block()?;
+        if self.tap().is_some() {
+            return self.send_tapped(message);
+        }
         self.before_send();
         match self.link().try_send(message)? {
             Sent::Accepted => Ok(()),
-            Sent::Full(message) => blocking(|completer| self.wait_to_send(message, completer)),
+            Sent::Full(message) => self.send_here(message),
         }
+    }
+
+    #[inline(never)]
+    fn send_tapped(&self, message: Message) -> Result<()> {
+        self.before_send();
+        let message = self.outgoing(message)?;
+        let bytes = message.len();
+        let result = match self.link().try_send(message) {
+            Ok(Sent::Accepted) => Ok(()),
+            Ok(Sent::Full(message)) => self.send_here(message),
+            Err(error) => Err(error),
+        };
+        self.sent(bytes, result.as_ref().err());
+        result
     }
 
     /// Starts a send; it ends when the message is accepted. Cancelled before that, nothing of it leaves.
     pub fn start_send(&self, message: Message, completer: Completer<Result<()>>) {
+        if self.tap().is_some() {
+            return self.start_send_tapped(message, completer);
+        }
         self.before_send();
         match self.link().try_send(message) {
             Ok(Sent::Accepted) => completer.complete(Ok(())),
@@ -35,17 +55,41 @@ impl Stream {
         }
     }
 
+    #[inline(never)]
+    fn start_send_tapped(&self, message: Message, completer: Completer<Result<()>>) {
+        self.before_send();
+        let message = match self.outgoing(message) {
+            Ok(message) => message,
+            Err(error) => return completer.complete(Err(error)),
+        };
+        let bytes = message.len();
+        match self.link().try_send(message) {
+            Ok(Sent::Accepted) => {
+                self.sent(bytes, None);
+                completer.complete(Ok(()));
+            }
+            Ok(Sent::Full(message)) => self.wait_to_send(message, completer),
+            Err(error) => {
+                self.sent(bytes, Some(&error));
+                completer.complete(Err(error));
+            }
+        }
+    }
+
     /// Sends messages in their order, waiting for room as often as it takes. On an error an unknown number
     /// of them has been accepted.
     pub fn send_many(&self, messages: impl IntoIterator<Item = Message>) -> Result<()> {
         thread::may_block()?;
+        if self.tap().is_some() {
+            return messages.into_iter().try_for_each(|message| self.send(message));
+        }
         self.before_send();
         let mut left: VecDeque<_> = messages.into_iter().collect();
         loop {
             self.link().try_send_many(&mut left)?;
             match left.pop_front() {
                 None => return Ok(()),
-                Some(next) => blocking(|completer| self.wait_to_send(next, completer))?,
+                Some(next) => self.send_here(next)?,
             }
         }
     }
@@ -53,7 +97,30 @@ impl Stream {
     /// Takes as many of the messages as there is room for now; what is left over stays in the list.
     pub fn try_send_many(&self, messages: &mut VecDeque<Message>) -> Result<()> {
         self.before_send();
-        self.link().try_send_many(messages)
+        match self.tap() {
+            None => self.link().try_send_many(messages),
+            Some(_) => self.try_send_each(messages),
+        }
+    }
+
+    /// The same where each passes a tap: none that might find no room.
+    fn try_send_each(&self, messages: &mut VecDeque<Message>) -> Result<()> {
+        while self.link().has_room()?
+            && let Some(message) = messages.pop_front()
+        {
+            let message = self.outgoing(message)?;
+            let bytes = message.len();
+            match self.link().try_send(message) {
+                Ok(Sent::Accepted) => self.sent(bytes, None),
+                // Somebody else has sent meanwhile.
+                Ok(Sent::Full(_)) => return Err(already("send")),
+                Err(error) => {
+                    self.sent(bytes, Some(&error));
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
     }
 
     fn wait_to_send(&self, message: Message, completer: Completer<Result<()>>) {
@@ -64,7 +131,17 @@ impl Stream {
                 done(Err(cause.error()));
             }
         });
-        link.send_when_room(id, message, Box::new(move |result| completer.complete(result)));
+        let done: Done = match self.passage() {
+            None => Box::new(move |result| completer.complete(result)),
+            Some(passage) => {
+                let bytes = message.len();
+                Box::new(move |result| {
+                    passage.sent(bytes, result.as_ref().err());
+                    completer.complete(result);
+                })
+            }
+        };
+        link.send_when_room(id, message, done);
         withdrawal.look_again(link);
     }
 
@@ -72,20 +149,20 @@ impl Stream {
     /// and the end stays.
     pub fn recv(&self) -> Result<Option<Message>> {
         thread::may_block()?;
-        match one(self.link().try_recv(1)?) {
+        match one(self.incoming(self.link().try_recv(1)?)) {
             Some(result) => result,
-            None => blocking(|completer| self.wait_to_recv(completer)),
+            None => one(self.incoming(self.recv_here(1))).unwrap_or_else(Outcome::abandoned),
         }
     }
 
     /// The next message or the end if it is there; the outer `None` means that nothing is.
     pub fn try_recv(&self) -> Result<Option<Option<Message>>> {
-        one(self.link().try_recv(1)?).transpose()
+        one(self.incoming(self.link().try_recv(1)?)).transpose()
     }
 
     /// Starts a recv. Cancelled, it leaves its message to the next one, and the stream as it is.
     pub fn start_recv(&self, completer: Completer<Result<Option<Message>>>) {
-        match self.link().try_recv(1).map(one) {
+        match self.link().try_recv(1).map(|received| one(self.incoming(received))) {
             Ok(Some(result)) => completer.complete(result),
             Ok(None) => self.wait_to_recv(completer),
             Err(error) => completer.complete(Err(error)),
@@ -96,15 +173,15 @@ impl Stream {
     /// has said everything.
     pub fn recv_many(&self, most: usize) -> Result<Vec<Message>> {
         thread::may_block()?;
-        match many(self.link().try_recv(most.max(1))?) {
+        match many(self.incoming(self.link().try_recv(most.max(1))?)) {
             Some(result) => result,
-            None => blocking(|completer| self.wait_to_recv_many(most.max(1), completer)),
+            None => many(self.incoming(self.recv_here(most.max(1)))).unwrap_or_else(Outcome::abandoned),
         }
     }
 
     /// Starts the same.
     pub fn start_recv_many(&self, most: usize, completer: Completer<Result<Vec<Message>>>) {
-        match self.link().try_recv(most.max(1)).map(many) {
+        match self.link().try_recv(most.max(1)).map(|received| many(self.incoming(received))) {
             Ok(Some(result)) => completer.complete(result),
             Ok(None) => self.wait_to_recv_many(most.max(1), completer),
             Err(error) => completer.complete(Err(error)),
@@ -129,14 +206,18 @@ impl Stream {
         let id = link.next_id();
         let withdrawal = Withdrawal::watch(&completer, link, move |link, cause| {
             if let Some(taken) = link.withdraw_recv(id) {
-                taken(Received::Failed(cause.error()));
+                taken.take(Received::Failed(cause.error()));
             }
         });
-        let taken = move |received| {
+        let give = move |received| {
             let result = convert(received);
             completer.complete(result.unwrap_or_else(Outcome::abandoned));
         };
-        link.recv_when_there(id, most, Box::new(taken));
+        let taken: Taken = match self.passage() {
+            None => Box::new(give),
+            Some(passage) => Box::new(move |received| give(passage.incoming(received))),
+        };
+        link.recv_when_there(id, most, taken);
         withdrawal.look_again(link);
     }
 
@@ -198,6 +279,7 @@ fn pairs(header: Option<&Header>) -> Pairs {
 
 fn one(received: Received) -> Option<Result<Option<Message>>> {
     match received {
+        Received::Message(message) => Some(Ok(Some(message))),
         Received::Messages(mut messages) => Some(Ok(messages.pop_front())),
         Received::Nothing => None,
         Received::Eof => Some(Ok(None)),
@@ -207,6 +289,7 @@ fn one(received: Received) -> Option<Result<Option<Message>>> {
 
 fn many(received: Received) -> Option<Result<Vec<Message>>> {
     match received {
+        Received::Message(message) => Some(Ok(vec![message])),
         Received::Messages(messages) => Some(Ok(messages.into())),
         Received::Nothing => None,
         Received::Eof => Some(Ok(Vec::new())),

@@ -34,7 +34,7 @@ pub struct Decoder {
 #[derive(Clone, Copy, Debug)]
 enum Lead {
     None,
-    TtHeader { preamble: Preamble, protocol_id: u8 },
+    TtHeader { preamble: Preamble, checked: ttheader::Checked },
     Mesh { len: usize },
 }
 
@@ -132,7 +132,7 @@ impl Decoder {
             };
             let len = preamble.header_len();
             let Some(area) = bytes.get(Preamble::BYTES..len) else { return self.wait(len) };
-            Lead::TtHeader { preamble, protocol_id: ttheader::check(area)? }
+            Lead::TtHeader { preamble, checked: ttheader::check(area)? }
         } else if first == mesh::MAGIC {
             match mesh::peek(bytes)? {
                 Some(len) => Lead::Mesh { len },
@@ -280,7 +280,7 @@ impl Found {
         let mut bytes: Bytes = buf.split_to(end.min(buf.len())).freeze();
         let header = match lead {
             Lead::None => None,
-            Lead::TtHeader { preamble, protocol_id } => Some(Header::new(&preamble, protocol_id, &bytes)),
+            Lead::TtHeader { preamble, checked } => Some(Header::new(&preamble, checked, &bytes)),
             Lead::Mesh { len } => Some(mesh::header(&bytes, len)),
         };
         let name = envelope.name(&bytes, plan.envelope_at);

@@ -20,7 +20,7 @@ struct target {
 /* What differs between the servers, where the transport is the same. */
 struct dialect {
     const char *name;
-    /* A server of Apache Thrift: it has Interop alone, no business statuses and no words for a handler that dies. */
+    /* It has Interop alone. */
     bool one_service;
     /* Answers to Fail; no error_text: the server ends the connection instead. */
     int32_t error_type;
@@ -31,6 +31,8 @@ struct dialect {
     const char *missing_text;
     /* Ends a framed connection once it has received 100 MiB of strings. */
     bool tires;
+    /* Cases that it cannot pass, comma-separated, or NULL. */
+    const char *lacks;
 };
 
 /* A client process's view of a server: one client for all cases, so that a connection left in a bad state by

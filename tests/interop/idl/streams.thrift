@@ -10,5 +10,7 @@ struct Item {
 service Streams {
     Item Bidi(1: Item item) (streaming.mode = "bidirectional")
     Item Upload(1: Item item) (streaming.mode = "client")
+    // Counts the items and drops them: for the benchmarks.
+    Item Sink(1: Item item) (streaming.mode = "client")
     Item Watch(1: Item item) (streaming.mode = "server")
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/cloudwego/kitex/pkg/klog"
 )
 
-const usage = `usage: kitex-peer COMMAND [flags]
+const usageText = `usage: kitex-peer COMMAND [flags]
 
   server         serve Interop and Second until SIGTERM
   client         run interop cases against a server
@@ -18,6 +18,7 @@ const usage = `usage: kitex-peer COMMAND [flags]
   bench-client   load a server's Echo and print one JSON line
   stream-server  serve Streams until SIGTERM
   stream-client  run the cases of streams against a server
+  bench-stream-client  send messages over streams and print one JSON line
 
 "kitex-peer COMMAND -h" lists the flags of a command.
 `
@@ -27,7 +28,7 @@ const exitUsage = 2
 
 func main() {
 	if len(os.Args) < 2 {
-		fmt.Fprint(os.Stderr, usage)
+		fmt.Fprint(os.Stderr, usageText)
 		os.Exit(exitUsage)
 	}
 	commands := map[string]func(args []string) error{
@@ -38,10 +39,12 @@ func main() {
 
 		"stream-server": streamServerMain,
 		"stream-client": streamClientMain,
+
+		"bench-stream-client": benchStreamMain,
 	}
 	run, ok := commands[os.Args[1]]
 	if !ok {
-		fmt.Fprintf(os.Stderr, "kitex-peer: unknown command %q\n%s", os.Args[1], usage)
+		fmt.Fprintf(os.Stderr, "kitex-peer: unknown command %q\n%s", os.Args[1], usageText)
 		os.Exit(exitUsage)
 	}
 	if err := run(os.Args[2:]); err != nil {

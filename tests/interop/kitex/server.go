@@ -2,11 +2,9 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"net"
-	"os"
 	"sync/atomic"
 	"time"
 
@@ -71,7 +69,7 @@ func serverMain(args []string) error {
 	// Run stops gracefully on SIGTERM, SIGINT and SIGHUP.
 	err = svr.Run()
 	if *stats {
-		printServerStats(calls.Load(), time.Since(start))
+		printUse(calls.Load(), time.Since(start))
 	}
 	return err
 }
@@ -106,15 +104,4 @@ func countCalls(n *atomic.Int64) endpoint.Middleware {
 			return next(ctx, req, resp)
 		}
 	}
-}
-
-func printServerStats(calls int64, ran time.Duration) {
-	user, sys, rss := cpuUse()
-	json.NewEncoder(os.Stderr).Encode(struct {
-		Calls    int64   `json:"calls"`
-		Seconds  float64 `json:"seconds"`
-		CPUUser  float64 `json:"cpu_user_s"`
-		CPUSys   float64 `json:"cpu_sys_s"`
-		MaxRSSKB int64   `json:"max_rss_kb"`
-	}{calls, ran.Seconds(), user.Seconds(), sys.Seconds(), rss})
 }

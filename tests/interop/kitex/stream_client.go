@@ -45,8 +45,8 @@ func streamClientMain(args []string) error {
 		return err
 	}
 	passed, failed := 0, 0
-	for _, c := range streamCases {
-		if *names != "all" && !strings.Contains(","+*names+",", ","+c.name+",") {
+	for _, c := range append(streamCases, helpedStreamCases...) {
+		if *names == "all" && c.helped || *names != "all" && !strings.Contains(","+*names+",", ","+c.name+",") {
 			continue
 		}
 		if err := runStreamCase(c, kc); err != nil {
@@ -65,8 +65,9 @@ func streamClientMain(args []string) error {
 }
 
 type streamCase struct {
-	name string
-	run  func(ctx context.Context, kc streamsvc.Client) error
+	name   string
+	run    func(ctx context.Context, kc streamsvc.Client) error
+	helped bool // not part of all
 }
 
 func runStreamCase(c streamCase, kc streamsvc.Client) (err error) {
@@ -83,24 +84,27 @@ func runStreamCase(c streamCase, kc streamsvc.Client) (err error) {
 func text(s string) *streams.Item { return &streams.Item{Text: &s} }
 
 var streamCases = []streamCase{
-	{"bidi", func(ctx context.Context, kc streamsvc.Client) error { return exchange(ctx, kc, 10, 10) }},
-	{"thousand", func(ctx context.Context, kc streamsvc.Client) error { return exchange(ctx, kc, 1000, 100) }},
-	{"large", func(ctx context.Context, kc streamsvc.Client) error { return exchange(ctx, kc, 3, 1<<20) }},
-	{"upload", streamUpload},
-	{"watch", streamWatch},
-	{"parallel", streamParallel},
-	{"biz", streamBiz},
-	{"fail", func(ctx context.Context, kc streamsvc.Client) error {
+	{name: "bidi", run: func(ctx context.Context, kc streamsvc.Client) error { return exchange(ctx, kc, 10, 10) }},
+	{name: "ten-thousand", run: func(ctx context.Context, kc streamsvc.Client) error { return exchange(ctx, kc, 10000, 100) }},
+	{name: "large", run: func(ctx context.Context, kc streamsvc.Client) error { return exchange(ctx, kc, 10, 1<<20) }},
+	{name: "upload", run: streamUpload},
+	{name: "watch", run: streamWatch},
+	{name: "together", run: streamTogether},
+	{name: "biz", run: streamBiz},
+	{name: "fail", run: func(ctx context.Context, kc streamsvc.Client) error {
 		return endsWith(ctx, kc, text("fail"), "code=12001", "biz error: boom")
 	}},
-	{"panic", func(ctx context.Context, kc streamsvc.Client) error {
+	{name: "panic", run: func(ctx context.Context, kc streamsvc.Client) error {
 		return endsWith(ctx, kc, text("panic"), "code=12001", "panic: [happened in biz handler")
 	}},
-	{"return", streamReturn},
-	{"meta", streamMeta},
-	{"header", streamHeader},
-	{"cancel", streamCancel},
-	{"deadline", streamDeadline},
+	{name: "return", run: streamReturn},
+	{name: "enough", run: streamEnough},
+	{name: "meta", run: streamMeta},
+	{name: "header", run: streamHeader},
+	{name: "cancel", run: streamCancel},
+	{name: "deadline", run: streamDeadline},
+	{name: "recv-timeout", run: streamRecvTimeout},
+	{name: "recv-timeout-kept", run: streamRecvTimeoutKept},
 }
 
 func exchange(ctx context.Context, kc streamsvc.Client, count, size int) error {
@@ -179,14 +183,17 @@ func streamWatch(ctx context.Context, kc streamsvc.Client) error {
 	return nil
 }
 
-func streamParallel(ctx context.Context, kc streamsvc.Client) error {
-	var all sync.WaitGroup
-	failed := make(chan error, 100)
-	for i := 0; i < 100; i++ {
+// streamTogether has a thousand streams open at the same time: each waits for all others before its messages.
+func streamTogether(ctx context.Context, kc streamsvc.Client) error {
+	const count = 1000
+	var opened, all sync.WaitGroup
+	failed := make(chan error, count)
+	opened.Add(count)
+	for i := 0; i < count; i++ {
 		all.Add(1)
 		go func() {
 			defer all.Done()
-			if err := exchange(ctx, kc, 20, 1000); err != nil {
+			if err := oneOfMany(ctx, kc, &opened, int64(i)); err != nil {
 				failed <- err
 			}
 		}()
@@ -194,6 +201,39 @@ func streamParallel(ctx context.Context, kc streamsvc.Client) error {
 	all.Wait()
 	close(failed)
 	return <-failed
+}
+
+func oneOfMany(ctx context.Context, kc streamsvc.Client, opened *sync.WaitGroup, number int64) error {
+	stream, err := kc.Bidi(ctx)
+	// The handler is there once it has answered.
+	if err == nil {
+		err = echoed(ctx, stream, number)
+	}
+	opened.Done()
+	if err != nil {
+		return err
+	}
+	opened.Wait()
+	for n := int64(0); n < 3; n++ {
+		if err := echoed(ctx, stream, number+n); err != nil {
+			return err
+		}
+	}
+	if err := stream.CloseSend(ctx); err != nil {
+		return err
+	}
+	return atEnd(ctx, stream)
+}
+
+func echoed(ctx context.Context, stream streamsvc.Streams_BidiClient, number int64) error {
+	if err := stream.Send(ctx, &streams.Item{N: number}); err != nil {
+		return err
+	}
+	item, err := stream.Recv(ctx)
+	if err != nil {
+		return err
+	}
+	return equal("number", item.N, number)
 }
 
 // ends sends an item and returns what the stream ends with.
@@ -302,77 +342,4 @@ func streamHeader(ctx context.Context, kc streamsvc.Client) error {
 		return err
 	}
 	return equal("trailer", trailer, streaming.Trailer{"end": "3"})
-}
-
-// lastEnd asks the server how the stream ended that was told to wait, which it knows a little later.
-func lastEnd(ctx context.Context, kc streamsvc.Client) (string, error) {
-	for {
-		stream, err := kc.Watch(ctx, text("last"))
-		if err != nil {
-			return "", err
-		}
-		item, err := stream.Recv(ctx)
-		if err != nil {
-			return "", err
-		}
-		if _, err := stream.Recv(ctx); !errors.Is(err, io.EOF) {
-			return "", fmt.Errorf("want the end, got %v", err)
-		}
-		if item.GetText() != "" {
-			return item.GetText(), nil
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
-}
-
-func waiting(ctx context.Context, kc streamsvc.Client) (streamsvc.Streams_BidiClient, error) {
-	stream, err := kc.Bidi(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if err := stream.Send(ctx, text("wait")); err != nil {
-		return nil, err
-	}
-	_, err = stream.Recv(ctx)
-	return stream, err
-}
-
-func serverSaw(ctx context.Context, kc streamsvc.Client, parts ...string) error {
-	said, err := lastEnd(ctx, kc)
-	if err != nil {
-		return err
-	}
-	for _, part := range parts {
-		if !strings.Contains(said, part) {
-			return fmt.Errorf("want %q, the server saw %q", part, said)
-		}
-	}
-	return nil
-}
-
-func streamCancel(ctx context.Context, kc streamsvc.Client) error {
-	inner, cancel := context.WithCancel(ctx)
-	defer cancel()
-	stream, err := waiting(inner, kc)
-	if err != nil {
-		return err
-	}
-	cancel()
-	if _, err := stream.Recv(inner); !strings.Contains(fmt.Sprint(err), "code=12007") {
-		return fmt.Errorf("want 12007, got %v", err)
-	}
-	return serverSaw(ctx, kc, "code=12007", "[canceled path: "+clientName+"]", "invoking cancel() actively")
-}
-
-func streamDeadline(ctx context.Context, kc streamsvc.Client) error {
-	inner, cancel := context.WithTimeout(ctx, 300*time.Millisecond)
-	defer cancel()
-	stream, err := waiting(inner, kc)
-	if err != nil {
-		return err
-	}
-	if _, err := stream.Recv(inner); !strings.Contains(fmt.Sprint(err), "code=12015") {
-		return fmt.Errorf("want 12015, got %v", err)
-	}
-	return serverSaw(ctx, kc, "code=12015", "stream timeout")
 }

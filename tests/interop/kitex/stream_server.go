@@ -9,8 +9,11 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/bytedance/gopkg/cloud/metainfo"
+	"github.com/cloudwego/kitex/client"
 	"github.com/cloudwego/kitex/pkg/kerrors"
 	"github.com/cloudwego/kitex/pkg/rpcinfo"
 	"github.com/cloudwego/kitex/pkg/streaming"
@@ -23,6 +26,10 @@ import (
 func streamServerMain(args []string) error {
 	fs := flag.NewFlagSet("stream-server", flag.ExitOnError)
 	listen := fs.String("listen", "127.0.0.1:0", "TCP `address` to listen on")
+	stats := fs.Bool("stats", false, "print CPU use and message count to stderr on exit, as one JSON line")
+	name := fs.String("name", serverName, "the server's `name`, and that of its client")
+	next := fs.String("next", "", "server `address` to which relay opens streams")
+	exitWait := fs.Duration("exit-wait", 0, "how long a graceful stop waits for streams (0: Kitex's default)")
 	verbose := fs.Bool("v", false, "keep Kitex's own log")
 	fs.Parse(args)
 	quietKitex(*verbose)
@@ -32,26 +39,50 @@ func streamServerMain(args []string) error {
 		return err
 	}
 	addr := ln.Addr().String()
-	svr := server.NewServer(
+	opts := []server.Option{
 		server.WithListener(ln),
-		server.WithServerBasicInfo(&rpcinfo.EndpointBasicInfo{ServiceName: serverName}),
-	)
-	if err := streamsvc.RegisterService(svr, new(streamsHandler)); err != nil {
+		server.WithServerBasicInfo(&rpcinfo.EndpointBasicInfo{ServiceName: *name}),
+	}
+	if *exitWait > 0 {
+		opts = append(opts, server.WithExitWaitTime(*exitWait))
+	}
+	handler := new(streamsHandler)
+	if *next != "" {
+		handler.next, err = streamsvc.NewClient(serverName,
+			client.WithHostPorts(*next),
+			client.WithClientBasicInfo(&rpcinfo.EndpointBasicInfo{ServiceName: *name}),
+		)
+		if err != nil {
+			return err
+		}
+	}
+	svr := server.NewServer(opts...)
+	if err := streamsvc.RegisterService(svr, handler); err != nil {
 		return err
 	}
 	server.RegisterStartHook(func() { fmt.Printf("LISTENING %s\n", addr) })
-	return svr.Run()
+	start := time.Now()
+	err = svr.Run()
+	if *stats {
+		printUse(handler.received.Load(), time.Since(start))
+	}
+	return err
 }
 
 // A streamsHandler does what the texts of messages say; anything else is echoed.
 type streamsHandler struct {
-	mu sync.Mutex
+	next streamsvc.Client
+	// Messages of the streams that have ended.
+	received atomic.Int64
+	mu       sync.Mutex
 	// How the context of the last stream ended that was told to wait.
 	last string
 }
 
 func (h *streamsHandler) Bidi(ctx context.Context, stream streams.Streams_BidiServer) error {
-	for {
+	count := int64(0)
+	defer func() { h.received.Add(count) }()
+	for ; ; count++ {
 		item, err := stream.Recv(ctx)
 		if errors.Is(err, io.EOF) {
 			return nil
@@ -75,10 +106,10 @@ func (h *streamsHandler) Bidi(ctx context.Context, stream streams.Streams_BidiSe
 				return err
 			}
 			<-ctx.Done()
-			h.mu.Lock()
-			h.last = fmt.Sprint(ctx.Err())
-			h.mu.Unlock()
+			h.ended(ctx.Err())
 			return ctx.Err()
+		case "relay":
+			return h.relay(ctx, stream, rest)
 		case "silent":
 			continue
 		case "meta":
@@ -99,6 +130,26 @@ func (h *streamsHandler) Bidi(ctx context.Context, stream streams.Streams_BidiSe
 	}
 }
 
+func (h *streamsHandler) ended(err error) {
+	h.mu.Lock()
+	h.last = fmt.Sprint(err)
+	h.mu.Unlock()
+}
+
+// relay opens a stream to the next server in the frame of its own, and waits for its end.
+func (h *streamsHandler) relay(ctx context.Context, stream streams.Streams_BidiServer, word string) error {
+	below, err := told(ctx, h.next, word)
+	if err != nil {
+		return err
+	}
+	if err := stream.Send(ctx, text(word)); err != nil {
+		return err
+	}
+	_, err = below.Recv(ctx)
+	h.ended(err)
+	return err
+}
+
 func (h *streamsHandler) Upload(ctx context.Context, stream streams.Streams_UploadServer) error {
 	sum := new(streams.Item)
 	for {
@@ -110,7 +161,24 @@ func (h *streamsHandler) Upload(ctx context.Context, stream streams.Streams_Uplo
 			return err
 		}
 		sum.N += item.N
+		if item.GetText() == "enough" {
+			return stream.SendAndClose(ctx, sum)
+		}
 		sum.Data = append(sum.Data, item.Data...)
+	}
+}
+
+func (h *streamsHandler) Sink(ctx context.Context, stream streams.Streams_SinkServer) error {
+	sum := new(streams.Item)
+	defer func() { h.received.Add(sum.N) }()
+	for ; ; sum.N++ {
+		_, err := stream.Recv(ctx)
+		if errors.Is(err, io.EOF) {
+			return stream.SendAndClose(ctx, sum)
+		}
+		if err != nil {
+			return err
+		}
 	}
 }
 

@@ -266,3 +266,32 @@ fn a_recv_that_was_withdrawn_leaves_its_message() {
     assert!(!pair.client_ready().iter().any(|(_, ready)| ready.contains(Ready::READABLE)));
     assert_eq!((pair.client.waiting(client), number(pair.client_recv(client))), (1, 1));
 }
+
+/// A proxy resets the server's side only. What the handler had sent was dropped, so its client must not take
+/// the handler's good end for the end of all messages.
+#[test]
+fn a_handler_that_ends_well_after_a_reset_has_not_ended_well_for_its_client() {
+    let mut pair = Pair::new();
+    let (client, server) = pair.opened();
+    pair.server_send(server, 1);
+    pair.feed_server(1, FrameType::Rst, &[], &exception(9, "by a proxy"));
+    pair.finish(server, Finish::Ok);
+    pair.pump();
+    let error = pair.client_error(client);
+    assert_eq!(error.code(), Code::RemoteException);
+    assert!(error.text().starts_with("biz error: ") && error.text().contains("by a proxy"), "{error}");
+}
+
+/// The client had said everything and then cancels; the handler ends without having received it.
+#[test]
+fn what_a_handler_did_not_receive_never_looks_like_an_end_of_messages() {
+    let mut pair = Pair::new();
+    let (client, server) = pair.opened();
+    pair.client_send(client, 1);
+    pair.client.close_send(client).unwrap();
+    pair.pump();
+    pair.client.cancel(client, &Cancel::by_host("enough"), pair.now);
+    pair.pump();
+    pair.finish(server, Finish::Ok);
+    assert_eq!(reason(&pair.server_error(server)).0, 12_007);
+}

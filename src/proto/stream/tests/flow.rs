@@ -325,6 +325,21 @@ fn a_peer_that_takes_no_answers_is_not_read_from() {
     assert!(!pair.server.wants_bytes() && pair.to_server.len() > all / 2);
     pair.write_server();
     assert!(pair.server.wants_bytes());
+
+    // Nor when its answers are put out and the socket takes none of them.
+    pair.server.transmit(&mut pair.server_out, pair.now);
+    for round in 0..1000 {
+        for id in 1..1000 {
+            pair.to_server.extend_from_slice(&frame_bytes(id, FrameType::Header, &[], b""));
+        }
+        pair.server.receive(&mut pair.to_server, pair.now).unwrap();
+        pair.server.transmit(&mut pair.server_out, pair.now);
+        if !pair.server.wants_bytes() {
+            break;
+        }
+        assert!(round < 20 && pair.server_out.len() < 512 << 10, "{} bytes wait", pair.server_out.len());
+    }
+    assert!(!pair.server.wants_bytes() && pair.server_out.len() < 512 << 10);
 }
 
 #[test]
