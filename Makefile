@@ -6,8 +6,8 @@ TASK    := @scripts/task
 
 .DEFAULT_GOAL := build
 .PHONY: build help demo test test-rust test-c test-install test-hosts test-interop test-conformance test-long \
-        header lint asan valgrind faults sim sim-long faults-long loom abidiff fuzz-abi fuzz-smoke bench bench-quick \
-        bench-codec performance install clean
+        header lint asan valgrind faults sim sim-long faults-long loom restarts connections soak abidiff fuzz-abi \
+        fuzz-smoke bench bench-quick bench-codec performance install clean
 
 build: ## the release library: target/release/libkrpc.so, libkrpc.so.0, libkrpc.a
 	$(TASK) build
@@ -39,7 +39,7 @@ test-conformance: ## the calls that every language must make alike, by the C run
 test-interop: ## against real peers
 	$(TASK) test-interop
 
-test-long: ## test, plus a 10 GB export, loom, abidiff, AddressSanitizer, longer simulation, faults and fuzzing
+test-long: ## test, plus a 10 GB export, loom, abidiff, ASan, longer simulation, faults and fuzzing, restarts, a soak
 	$(TASK) test-long
 
 header: ## write include/krpc.h and abi/*.txt anew after a change in src/capi
@@ -65,6 +65,15 @@ sim-long: ## 200,000 simulated schedules for each protocol, and every order of l
 
 loom: ## every interleaving of the models of src/op and src/io, to a bound
 	$(TASK) loom
+
+restarts: ## twenty rolling restarts under load, with Kitex's callers and ours
+	$(TASK) restarts
+
+connections: ## 10,000 idle connections, and what each takes
+	$(TASK) connections
+
+soak: ## mixed load for twenty minutes, or KRPC_SOAK seconds: nothing may grow
+	$(TASK) soak
 
 abidiff: ## the library's ABI, compared with that of the last commit
 	$(TASK) abidiff

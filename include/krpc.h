@@ -981,6 +981,15 @@ typedef struct krpc_client_stats {
     uint64_t refused;
     /** Replies on multiplexed connections that came after their calls had ended. */
     uint64_t dropped_replies;
+    /** Dials that failed. */
+    uint64_t dials_failed;
+    /**
+     * How often a call or a warm-up went without a dial of its own, as another one had just failed
+     * (`krpc_client_options_set_backoff_ms`).
+     */
+    uint64_t held_back;
+    /** Idle connections that were closed because nobody asked for them within the idle timeout. */
+    uint64_t expired;
 } krpc_client_stats;
 
 /**
@@ -1235,6 +1244,25 @@ typedef struct krpc_runtime_options {
     /** Most threads that run handlers, started when needed. 0: the default, 64. */
     uint32_t worker_threads;
 } krpc_runtime_options;
+
+/** What a server has done so far. Sized struct: start from `KRPC_SERVER_STATS_INIT`. */
+typedef struct krpc_server_stats {
+    /** `sizeof(krpc_server_stats)` as the caller was compiled. */
+    size_t struct_size;
+    /** Connections accepted. */
+    uint64_t accepted;
+    /** Connections closed at once because too many were open (`krpc_server_options_set_max_connections`). */
+    uint64_t refused;
+    /** Connections open now. */
+    uint64_t open;
+    /** Requests being handled now. */
+    uint64_t in_flight;
+    /**
+     * Requests on multiplexed connections that could not be read, because of a wrong checksum or otherwise. As
+     * with Kitex they get no answer, and their connection goes on; the first one of a connection is logged.
+     */
+    uint64_t passed_over;
+} krpc_server_stats;
 
 /** What a stop left behind. Sized struct: start from `KRPC_STOPPED_INIT`. */
 typedef struct krpc_stopped {
@@ -1544,6 +1572,9 @@ krpc_client *krpc_client_build(krpc_client_options *options,
  * `options`: NULL for the client's defaults. `reply` (optional): receives an owned reply on any
  * outcome, NULL only if an argument is invalid. Returns how the call ended, as `krpc_reply_status`.
  *
+ * A message of encoding `KRPC_ENCODING_PROTOBUF` is sent as Kitex sends protobuf: over framed transports only,
+ * its bytes as they are, and so is the reply's.
+ *
  * The call takes an idle connection or makes one; addresses that can't be reached are passed over. A
  * request that the peer may have seen is never sent twice. A timeout tells the peer nothing: its
  * handler runs on.
@@ -1574,12 +1605,14 @@ krpc_status krpc_client_call_by_name(const krpc_client *client,
  * Makes connections to each address, all at once, and leaves them idle for the first calls, blocking or
  * started.
  *
- * `connections_per_address`: at least 1, and no more than are kept idle. `timeout_ms`: for all together, at
+ * `connections_per_address`: at least 1, and no more than are kept idle, or than calls share if they are
+ * multiplexed. `timeout_ms`: for all together, at
  * least 1. The error names each address that could not be given all of its connections, and why; its status
- * is that of the first. What could be made stays.
+ * is that of the first. What could be made stays. An address that could not be reached just before is not
+ * dialled again until its pause is over (`krpc_client_options_set_backoff_ms`).
  *
  * Thread: any thread that may block; WOULD_DEADLOCK on an I/O thread (inline handlers).
- * Errors: INVALID_ARGUMENT, CLOSED; UNSUPPORTED with multiplexed connections; RESOLVE_FAILED,
+ * Errors: INVALID_ARGUMENT, CLOSED; RESOLVE_FAILED,
  * CONNECT_FAILED, CONNECT_TIMEOUT, OUT_OF_RESOURCES. Since: 0.1.
  */
 krpc_status krpc_client_warm_up(const krpc_client *client,
@@ -1679,8 +1712,28 @@ krpc_status krpc_client_options_set_connect_timeout_ms(krpc_client_options *opti
                                                        krpc_error **error);
 
 /**
+ * Sets how long an address that could not be reached is left alone, in milliseconds.
+ *
+ * `initial_ms`: after the first failed dial, at least 0; each further one doubles it, up to `max_ms`, at least
+ * `initial_ms`; all vary by a fifth, by chance. Default 100 and 5000. A success starts it anew; three
+ * connections in a row that end before their first reply count as a failed dial too. Meanwhile warm-ups do not
+ * dial it, and calls go to other addresses. A call that has no other left dials at once: it never fails on news
+ * that is older than itself, so a server that is up again loses no call by this. Of such dials one at a time is
+ * under way to each address, and calls that came before it began share its outcome: many callers of a server
+ * that is down dial one after the other, at most as often as one that never pauses, besides one dial for each
+ * that was under way when the first failed. `initial_ms` 0: every call that needs a connection dials.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_status krpc_client_options_set_backoff_ms(krpc_client_options *options,
+                                               int64_t initial_ms,
+                                               int64_t max_ms,
+                                               krpc_error **error);
+
+/**
  * Sets how long an idle connection is kept for reuse, in milliseconds, at least 1. Default 60,000. Keep
- * it below the server's idle timeout (Kitex: 10 minutes).
+ * it below the server's idle timeout (Kitex: 10 minutes). Blocking calls have no thread of their own that would
+ * close outdated connections: other blocking calls of the process do, or a runtime that runs already.
  *
  * Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
  */
@@ -3456,6 +3509,16 @@ krpc_str krpc_server_address(const krpc_server *server,
 size_t krpc_server_in_flight(const krpc_server *server);
 
 /**
+ * Reads a server's counters.
+ *
+ * `stats`: its `struct_size` must be set; the fields that it has room for are filled in.
+ *
+ * Thread: any thread. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_status krpc_server_read_stats(const krpc_server *server,
+                                   krpc_server_stats *stats);
+
+/**
  * Stops gracefully: accepts no more connections, lets requests that have arrived be answered, tells
  * TTHeader clients to go elsewhere, and cuts off what is left after `grace_ms`. Blocks until then.
  * Calling it again does nothing. A handler that calls it waits for its own request too, until the grace ends.
@@ -5172,7 +5235,7 @@ static inline krpc_bytes krpc_view(const void *ptr, size_t len)
 #define KRPC_CALL_OPTIONS_INIT {sizeof(krpc_call_options), 0, NULL, NULL}
 
 /** Initialiser of a `krpc_client_stats`: its size, and the default in every field. */
-#define KRPC_CLIENT_STATS_INIT {sizeof(krpc_client_stats), 0, 0, 0, 0, 0, 0, 0, 0}
+#define KRPC_CLIENT_STATS_INIT {sizeof(krpc_client_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
 /** Initialiser of a `krpc_completion`: its size, and the default in every field. */
 #define KRPC_COMPLETION_INIT {sizeof(krpc_completion), NULL, NULL, NULL, NULL, 0, 0, 0}
@@ -5194,6 +5257,9 @@ static inline krpc_bytes krpc_view(const void *ptr, size_t len)
 
 /** Initialiser of a `krpc_runtime_options`: its size, and the default in every field. */
 #define KRPC_RUNTIME_OPTIONS_INIT {sizeof(krpc_runtime_options), 0, 0}
+
+/** Initialiser of a `krpc_server_stats`: its size, and the default in every field. */
+#define KRPC_SERVER_STATS_INIT {sizeof(krpc_server_stats), 0, 0, 0, 0, 0}
 
 /** Initialiser of a `krpc_stopped`: its size, and the default in every field. */
 #define KRPC_STOPPED_INIT {sizeof(krpc_stopped), 0, 0}

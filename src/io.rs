@@ -1,6 +1,7 @@
 //! The only room with sockets, threads and a clock. Knows frames and connections, not services.
 
 pub mod addr;
+pub mod backoff;
 pub mod client;
 pub mod clock;
 pub mod inline;
@@ -19,11 +20,13 @@ mod inbox;
 mod inherited;
 #[cfg(all(test, krpc_loom))]
 mod loom_task;
+mod spare;
 mod sys;
 mod transport;
 
 pub use addr::Address;
-pub use conn::{Dispatch, Responder, Setup};
+pub use backoff::Backoff;
+pub use conn::{Counts, Dispatch, Responder, Setup};
 pub use inherited::close as close_inherited_sockets;
 pub use keepalive::Keepalive;
 pub use sys::Bell;

@@ -12,6 +12,6 @@ pub use crate::io::clock;
 pub use crate::io::clock::monotonic_ns;
 pub use crate::io::runtime::{Runtime, RuntimeOptions};
 pub use crate::io::thread::may_block;
-pub use crate::io::{Address, Bell, Keepalive, close_inherited_sockets};
+pub use crate::io::{Address, Backoff, Bell, Keepalive, close_inherited_sockets};
 pub use callbacks::Callbacks;
 pub use context::{Context, ContextOptions};

@@ -3,7 +3,8 @@
 //! Locks that park their waiters in a table of the process (`parking_lot`) won't do: a fork in another
 //! thread may copy that table with a part of it locked, and then any lock of the child may hang.
 
-use std::sync::{self, MutexGuard, PoisonError};
+pub use std::sync::MutexGuard;
+use std::sync::{self, PoisonError};
 use std::time::Duration;
 
 use crate::base::fault::clock;

@@ -84,6 +84,9 @@ pub unsafe extern "C" fn krpc_client_build(
 /// `options`: NULL for the client's defaults. `reply` (optional): receives an owned reply on any
 /// outcome, NULL only if an argument is invalid. Returns how the call ended, as `krpc_reply_status`.
 ///
+/// A message of encoding `KRPC_ENCODING_PROTOBUF` is sent as Kitex sends protobuf: over framed transports only,
+/// its bytes as they are, and so is the reply's.
+///
 /// The call takes an idle connection or makes one; addresses that can't be reached are passed over. A
 /// request that the peer may have seen is never sent twice. A timeout tells the peer nothing: its
 /// handler runs on.
@@ -132,12 +135,14 @@ pub unsafe extern "C" fn krpc_client_call_by_name(
 /// Makes connections to each address, all at once, and leaves them idle for the first calls, blocking or
 /// started.
 ///
-/// `connections_per_address`: at least 1, and no more than are kept idle. `timeout_ms`: for all together, at
+/// `connections_per_address`: at least 1, and no more than are kept idle, or than calls share if they are
+/// multiplexed. `timeout_ms`: for all together, at
 /// least 1. The error names each address that could not be given all of its connections, and why; its status
-/// is that of the first. What could be made stays.
+/// is that of the first. What could be made stays. An address that could not be reached just before is not
+/// dialled again until its pause is over (`krpc_client_options_set_backoff_ms`).
 ///
 /// Thread: any thread that may block; WOULD_DEADLOCK on an I/O thread (inline handlers).
-/// Errors: INVALID_ARGUMENT, CLOSED; UNSUPPORTED with multiplexed connections; RESOLVE_FAILED,
+/// Errors: INVALID_ARGUMENT, CLOSED; RESOLVE_FAILED,
 /// CONNECT_FAILED, CONNECT_TIMEOUT, OUT_OF_RESOURCES. Since: 0.1.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn krpc_client_warm_up(
@@ -189,6 +194,13 @@ pub struct krpc_client_stats {
     pub refused: u64,
     /// Replies on multiplexed connections that came after their calls had ended.
     pub dropped_replies: u64,
+    /// Dials that failed.
+    pub dials_failed: u64,
+    /// How often a call or a warm-up went without a dial of its own, as another one had just failed
+    /// (`krpc_client_options_set_backoff_ms`).
+    pub held_back: u64,
+    /// Idle connections that were closed because nobody asked for them within the idle timeout.
+    pub expired: u64,
 }
 
 // SAFETY: repr(C), `struct_size` first, integers only.
@@ -217,6 +229,9 @@ pub unsafe extern "C" fn krpc_client_read_stats(
             waited: pool.waited,
             refused: pool.refused,
             dropped_replies: pool.dropped,
+            dials_failed: pool.dials_failed,
+            held_back: pool.held_back,
+            expired: pool.expired,
         };
         // SAFETY: the host vouches for a struct of the size that it says.
         unsafe { write_sized(stats, "stats", filled) }

@@ -12,7 +12,7 @@ use crate::capi::status::krpc_status;
 use crate::capi::types::{KRPC_FOREVER, krpc_str};
 use crate::observe::handles::Kind;
 use crate::rpc::call::{ClientOptions, Transport};
-use crate::rpc::{Address, Keepalive};
+use crate::rpc::{Address, Backoff, Keepalive};
 
 /// Builder of a client. Consumed by `krpc_client_build`, also on failure; else free it with
 /// `krpc_client_options_free`.
@@ -152,8 +152,42 @@ pub unsafe extern "C" fn krpc_client_options_set_connect_timeout_ms(
     })
 }
 
+/// Sets how long an address that could not be reached is left alone, in milliseconds.
+///
+/// `initial_ms`: after the first failed dial, at least 0; each further one doubles it, up to `max_ms`, at least
+/// `initial_ms`; all vary by a fifth, by chance. Default 100 and 5000. A success starts it anew; three
+/// connections in a row that end before their first reply count as a failed dial too. Meanwhile warm-ups do not
+/// dial it, and calls go to other addresses. A call that has no other left dials at once: it never fails on news
+/// that is older than itself, so a server that is up again loses no call by this. Of such dials one at a time is
+/// under way to each address, and calls that came before it began share its outcome: many callers of a server
+/// that is down dial one after the other, at most as often as one that never pauses, besides one dial for each
+/// that was under way when the first failed. `initial_ms` 0: every call that needs a connection dials.
+///
+/// Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_client_options_set_backoff_ms(
+    options: *mut krpc_client_options,
+    initial_ms: i64,
+    max_ms: i64,
+    error: *mut *mut krpc_error,
+) -> krpc_status {
+    change(options, error, |options| {
+        let initial = if initial_ms == 0 { Duration::ZERO } else { duration(initial_ms, "initial_ms")? };
+        let max = if max_ms == 0 { Duration::ZERO } else { duration(max_ms, "max_ms")? };
+        if max < initial {
+            return Err(Error::invalid_argument(
+                "max_ms",
+                format_args!("{max_ms} ms is less than initial_ms"),
+            ));
+        }
+        options.pool.backoff = Backoff { initial, max };
+        Ok(())
+    })
+}
+
 /// Sets how long an idle connection is kept for reuse, in milliseconds, at least 1. Default 60,000. Keep
-/// it below the server's idle timeout (Kitex: 10 minutes).
+/// it below the server's idle timeout (Kitex: 10 minutes). Blocking calls have no thread of their own that would
+/// close outdated connections: other blocking calls of the process do, or a runtime that runs already.
 ///
 /// Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
 #[unsafe(no_mangle)]

@@ -88,6 +88,54 @@ pub unsafe extern "C" fn krpc_server_in_flight(server: *const krpc_server) -> us
     guard_or(0, || unsafe { handle::get(server, "server") }.map_or(0, |serving| serving.server.in_flight()))
 }
 
+/// What a server has done so far. Sized struct: start from `KRPC_SERVER_STATS_INIT`.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+pub struct krpc_server_stats {
+    /// `sizeof(krpc_server_stats)` as the caller was compiled.
+    pub struct_size: usize,
+    /// Connections accepted.
+    pub accepted: u64,
+    /// Connections closed at once because too many were open (`krpc_server_options_set_max_connections`).
+    pub refused: u64,
+    /// Connections open now.
+    pub open: u64,
+    /// Requests being handled now.
+    pub in_flight: u64,
+    /// Requests on multiplexed connections that could not be read, because of a wrong checksum or otherwise. As
+    /// with Kitex they get no answer, and their connection goes on; the first one of a connection is logged.
+    pub passed_over: u64,
+}
+
+// SAFETY: repr(C), `struct_size` first, integers only.
+unsafe impl SizedStruct for krpc_server_stats {}
+
+/// Reads a server's counters.
+///
+/// `stats`: its `struct_size` must be set; the fields that it has room for are filled in.
+///
+/// Thread: any thread. Errors: INVALID_ARGUMENT. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_server_read_stats(
+    server: *const krpc_server,
+    stats: *mut krpc_server_stats,
+) -> krpc_status {
+    guard(std::ptr::null_mut(), || {
+        // SAFETY: the host vouches for the handle.
+        let read = unsafe { handle::get(server, "server")? }.server.stats();
+        let filled = krpc_server_stats {
+            struct_size: 0,
+            accepted: read.accepted,
+            refused: read.refused,
+            open: read.open,
+            in_flight: read.in_flight,
+            passed_over: read.passed_over,
+        };
+        // SAFETY: the host vouches for a struct of the size that it says.
+        unsafe { write_sized(stats, "stats", filled) }
+    })
+}
+
 /// Stops gracefully: accepts no more connections, lets requests that have arrived be answered, tells
 /// TTHeader clients to go elsewhere, and cuts off what is left after `grace_ms`. Blocks until then.
 /// Calling it again does nothing. A handler that calls it waits for its own request too, until the grace ends.

@@ -8,6 +8,7 @@ mod driver;
 mod line;
 mod mux;
 mod waiting;
+mod warm_up;
 
 pub use driver::{Driver, DriverOptions};
 pub use line::{End, Exchange};

@@ -7,6 +7,7 @@ use std::fmt;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -20,6 +21,7 @@ use crate::base::{Code, Error, Limits, Result};
 use crate::io::clock;
 use crate::io::inbox::Inbox;
 use crate::io::keepalive::Keepalive;
+use crate::io::spare;
 use crate::io::stream::{self, ServerSide};
 use crate::io::timer::LazyTimer;
 use crate::io::transport::{Credentials, Transport};
@@ -44,9 +46,6 @@ const MAX_READ_BYTES: usize = 256 << 10;
 /// Bytes of later requests that may wait while one is being handled; more stay in the socket.
 const PIPELINE_BYTES: usize = 64 << 10;
 
-/// A buffer that grew beyond this is given back between requests.
-const KEPT_BUFFER_BYTES: usize = 64 << 10;
-
 /// Requests served in a row before other connections of the shard get their turn.
 const FAIR_REQUESTS: usize = 64;
 
@@ -69,8 +68,21 @@ pub struct Setup {
     pub keepalive: Keepalive,
     /// Who takes connections that carry streams; `None` refuses them.
     pub streams: Option<ServerSide>,
+    /// What its connections have done.
+    pub counts: Arc<Counts>,
     /// Where lines go.
     pub log: Log,
+}
+
+/// What the connections of a server have done so far.
+#[derive(Debug, Default)]
+pub struct Counts {
+    /// Connections accepted.
+    pub accepted: AtomicU64,
+    /// Connections closed at once because there were too many.
+    pub refused: AtomicU64,
+    /// Requests on multiplexed connections that could not be read, and so got no answer (ttheader.md §7.3).
+    pub passed_over: AtomicU64,
 }
 
 /// The one way to answer a request, from any thread. Dropping it unused answers with an exception.
@@ -239,12 +251,19 @@ pub struct ConnTask {
     peer_ended: bool,
     /// Its first bytes have said what it speaks.
     detected: bool,
+    /// Requests passed over that were counted.
+    passed_over: u64,
 }
 
 /// A connection that carries streams, on its way to its own task.
 pub struct Handover(Option<(Transport, BytesMut, ServerSide, Log, Arc<Mailbox>)>);
 
 impl Handover {
+    /// Whether there are streams to serve.
+    pub fn is_some(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// Serves the streams, if there are any to serve.
     pub async fn run(self) {
         let Some((transport, input, side, log, mailbox)) = self.0 else { return };
@@ -279,6 +298,7 @@ impl ConnTask {
             order: Order::Serve,
             peer_ended: false,
             detected: false,
+            passed_over: 0,
         }
     }
 
@@ -298,6 +318,9 @@ impl ConnTask {
             }
             self.detect()?;
             let received = self.proto.receive(&mut self.input, now);
+            if self.proto.passed_over() != self.passed_over {
+                self.count_passed_over();
+            }
             if received.is_err() {
                 // What was answered before is still the peer's.
                 self.flush(cx, now)?;
@@ -318,6 +341,18 @@ impl ConnTask {
             if self.fall_asleep(cx)? {
                 return Ok(Pause::Sleep);
             }
+        }
+    }
+
+    /// Their callers hear nothing, so somebody else should. One line a connection: a peer must not fill a log.
+    fn count_passed_over(&mut self) {
+        let now = self.proto.passed_over();
+        self.setup.counts.passed_over.fetch_add(now - self.passed_over, Ordering::Relaxed);
+        self.passed_over = now;
+        if let Some(error) = self.proto.first_fault() {
+            let peer = &self.mailbox.peer;
+            let text = format_args!("{peer}: a request is passed over, as will be others like it: {error}");
+            self.setup.log.write(Level::Warn, "server", text);
         }
     }
 
@@ -408,18 +443,16 @@ impl ConnTask {
         };
         // A quarter is still worth a read, if what is known to come fits: what is left of a buffer is used up
         // before the next one.
-        let spare = self.input.capacity() - self.input.len();
+        let left = self.input.capacity() - self.input.len();
         let known = self.proto.missing(&self.input).min(MAX_READ_BYTES);
-        if spare < (want / 4).max(READ_BYTES / 2).max(known) {
-            self.input.reserve(want);
+        if left < (want / 4).max(READ_BYTES / 2).max(known) {
+            spare::borrow(&mut self.input, want);
         }
     }
 
     /// Arms the timer. False if mail has come in the meantime, so that the task must go on.
     fn fall_asleep(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
-        if self.input.is_empty() && self.input.capacity() > KEPT_BUFFER_BYTES {
-            self.input = BytesMut::new();
-        }
+        spare::give_back(&mut self.input);
         if let Some(at) = self.proto.wake_at()
             && self.timer.wake_at(at, cx)
             && let Some(error) = self.proto.expired(clock::now())

@@ -9,10 +9,11 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::PathBuf;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use socket2::{Domain, SockAddr, SockRef, Socket, Type};
+use socket2::{Domain, SockAddr, SockFilter, SockRef, Socket, Type};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::oneshot;
 
@@ -32,6 +33,15 @@ use crate::io::transport::{Credentials, Transport};
 
 /// Connections that the system may hold for us before we accept them.
 const BACKLOG: i32 = 1024;
+
+/// A socket filter that drops whatever wants to open a connection (SYN, 0x02 in the 14th byte of TCP's header)
+/// and lets the rest pass.
+const NO_SYN: [SockFilter; 4] = [
+    SockFilter::new((libc::BPF_LD | libc::BPF_B | libc::BPF_ABS) as u16, 0, 0, 13),
+    SockFilter::new((libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K) as u16, 0, 1, 0x02),
+    SockFilter::new((libc::BPF_RET | libc::BPF_K) as u16, 0, 0, 0),
+    SockFilter::new((libc::BPF_RET | libc::BPF_K) as u16, 0, 0, u32::MAX),
+];
 
 /// How long accepting pauses when the system has no descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -149,11 +159,11 @@ impl Listener {
     }
 
     fn close_sockets(&self) {
-        self.accepting.lock().clear();
-        // Once only: later another server may listen there.
+        // First, so that nobody comes while the rest is accepted. Once only: later another server may listen there.
         for path in self.unix_paths.lock().drain(..) {
             let _ = std::fs::remove_file(path);
         }
+        self.accepting.lock().clear();
     }
 }
 
@@ -218,14 +228,17 @@ impl Acceptor {
     }
 
     /// Accepts who waits already, for a socket that is about to close: the system would reset their
-    /// connections, over which requests may have come.
+    /// connections, over which requests may have come. What remains is a peer that is let in now and answers
+    /// after the close, a round trip from here.
     fn accept_rest(&self, gate: &Gate) {
         let socket = match self {
             Acceptor::Tcp(listener) => SockRef::from(listener),
             Acceptor::Unix(listener) => SockRef::from(listener),
         };
-        // From now on the system lets hardly anybody in.
-        let _ = socket.listen(0);
+        // From now on the system lets nobody in, or else one at a time. The path of a unix socket is gone already.
+        if matches!(self, Acceptor::Unix(_)) || socket.attach_filter(&NO_SYN).is_err() {
+            let _ = socket.listen(0);
+        }
         while let Ok((socket, peer)) = socket.accept() {
             match self.take_over(socket, &peer) {
                 Ok((transport, peer)) => gate.admit(transport, peer),
@@ -315,9 +328,11 @@ impl Gate {
         };
         let mailbox = Arc::new(Mailbox::new(peer, credentials));
         let Some(ticket) = Ticket::open(&self.connections, &mailbox) else {
+            self.setup.counts.refused.fetch_add(1, Ordering::Relaxed);
             self.setup.log.write(Level::Warn, "server", format_args!("too many connections, one is refused"));
             return;
         };
+        self.setup.counts.accepted.fetch_add(1, Ordering::Relaxed);
         let setup = self.setup.clone();
         match self.shards.next() {
             // This one.
@@ -337,9 +352,11 @@ impl Gate {
 }
 
 async fn serve(task: ConnTask, ticket: Ticket) {
-    // Not inside the task, which ends here: its memory is not kept for streams.
     let streams = task.await;
-    streams.run().await;
+    // In a place of its own: most connections have none, and what they take is kept for as long as they last.
+    if streams.is_some() {
+        Box::pin(streams.run()).await;
+    }
     drop(ticket);
 }
 

@@ -38,6 +38,12 @@ impl Default for RuntimeOptions {
     }
 }
 
+/// All that were started and have not been dropped.
+static RUNNING: PerProcess<Mutex<Vec<Weak<Runtime>>>> = PerProcess::new();
+
+/// How many were ever started: without any there is nothing to look for.
+static STARTED: AtomicUsize = AtomicUsize::new(0);
+
 /// How long dropping a runtime waits for handlers that are just about to return.
 const PARTING_WAIT: Duration = Duration::from_millis(100);
 
@@ -69,7 +75,7 @@ impl Runtime {
         let count = options.io_threads.clamp(1, 1024);
         let shards = (0..count).map(Shard::start).collect::<Result<_>>()?;
         options.log.write(Level::Info, "runtime", format_args!("started with {count} I/O thread(s)"));
-        Ok(Arc::new(Runtime {
+        let runtime = Arc::new(Runtime {
             shards,
             workers: Workers::new("krpc-work-", options.worker_threads, options.log.clone()),
             callbacks: Arc::new(Workers::new("krpc-work-c", options.worker_threads, options.log.clone())),
@@ -77,7 +83,13 @@ impl Runtime {
             next: AtomicUsize::new(0),
             ended: AtomicBool::new(false),
             log: options.log.clone(),
-        }))
+        });
+        let mut running = RUNNING.get().lock();
+        running.retain(|runtime| runtime.strong_count() > 0);
+        running.push(Arc::downgrade(&runtime));
+        STARTED.fetch_add(1, Ordering::Relaxed);
+        drop(running);
+        Ok(runtime)
     }
 
     /// The process's shared runtime: made on first use, ended with its last reference.
@@ -91,6 +103,14 @@ impl Runtime {
         let runtime = Runtime::start(&options)?;
         *shared = Arc::downgrade(&runtime);
         Ok(runtime)
+    }
+
+    /// A runtime that runs, if there is one.
+    pub(super) fn any() -> Option<Arc<Runtime>> {
+        if STARTED.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        RUNNING.get().lock().iter().filter_map(Weak::upgrade).find(|runtime| !runtime.has_ended())
     }
 
     /// The threads that run handlers.

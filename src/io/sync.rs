@@ -5,10 +5,12 @@
 
 use std::cell::RefCell;
 use std::sync::Arc;
+use std::task::{Wake, Waker};
 use std::thread::LocalKey;
 use std::time::Instant;
 
-use crate::base::Result;
+use crate::base::{Code, Error, Phase, Result};
+use crate::io::backoff::{Gate, Permit, Resort};
 use crate::io::clock;
 use crate::io::seats::{Found, Seat, Seats};
 use crate::io::sys::Bell;
@@ -17,6 +19,7 @@ use crate::op::operation::{Cancel, Cause};
 mod conn;
 mod pool;
 mod spin;
+mod sweep;
 mod warm;
 
 pub use conn::{Conn, Interrupt, Sent};
@@ -81,6 +84,40 @@ pub fn wait_for_seat(
             true => {}
             false => return Err(queued.seats().refuse()),
         }
+    }
+}
+
+/// Waits until a call that began at `begun`, and has no other address, may dial this one.
+pub fn wait_to_dial(
+    gate: &Arc<Gate>,
+    begun: Instant,
+    deadline: Option<Instant>,
+    interrupt: &Interrupt<'_>,
+) -> Result<Permit> {
+    let no_bell = || Error::new(Code::OutOfResources, "no descriptor to wait with").at(Phase::Connect);
+    let bell = turn_bell().ok_or_else(no_bell)?;
+    let waker = Waker::from(Arc::new(Ringing(Arc::clone(&bell))));
+    loop {
+        bell.silence();
+        let now = clock::now();
+        match gate.resort(begun, now, &waker) {
+            Resort::Dial(permit) => return Ok(permit),
+            Resort::Failed(error) => return Err(error),
+            Resort::Wait => {}
+        }
+        if deadline.is_some_and(|at| at <= now) {
+            return Err(gate.too_late(now));
+        }
+        interrupt.wait_for(&bell, deadline.map(|at| at.saturating_duration_since(now)))?;
+    }
+}
+
+/// Rings instead of waking.
+struct Ringing(Arc<Bell>);
+
+impl Wake for Ringing {
+    fn wake(self: Arc<Self>) {
+        self.0.ring();
     }
 }
 

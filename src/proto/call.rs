@@ -71,8 +71,13 @@ pub(super) fn encode(
     flags: u16,
     extend: impl FnOnce(&mut HeaderWriter<'_>),
 ) -> Result<()> {
+    // A protobuf message goes in the envelope that Kitex has for it (§5).
+    let payload = match request.body.encoding() {
+        Encoding::PROTOBUF => Payload::KitexProtobuf,
+        _ => request.layout.payload,
+    };
     let outbound = Outbound {
-        layout: request.layout,
+        layout: Layout { payload, ..request.layout },
         flags,
         seq: request.seq,
         kind: if request.oneway { MessageType::Oneway } else { MessageType::Call },

@@ -11,13 +11,14 @@ mod service;
 mod streams;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::base::{Code, Error, Limits, Result};
 use crate::io::listener::{Listener, Stopped};
 use crate::io::runtime::Runtime;
 use crate::io::stream::{ServerSide, Tally};
-use crate::io::{Address, Keepalive, Setup, clock};
+use crate::io::{Address, Counts, Keepalive, Setup, clock};
 use crate::proto::pingpong::Timeouts;
 use crate::rpc::server::dispatch::Dispatcher;
 use crate::rpc::server::router::{CatchAll, Router};
@@ -89,10 +90,27 @@ impl Default for ServerOptions {
     }
 }
 
+/// What a server has done so far.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct ServerStats {
+    /// Connections accepted.
+    pub accepted: u64,
+    /// Connections closed at once because `max_connections` were open.
+    pub refused: u64,
+    /// Connections open now.
+    pub open: u64,
+    /// Requests being handled now.
+    pub in_flight: u64,
+    /// Requests on multiplexed connections that could not be read, because of a wrong checksum or otherwise. As
+    /// with Kitex they get no answer, and their connection goes on (ttheader.md §7.3).
+    pub passed_over: u64,
+}
+
 /// A server that listens. Dropping it cuts off what is left; [`Server::stop`] is the gentle way.
 pub struct Server {
     listener: Listener,
     dispatcher: Arc<Dispatcher>,
+    counts: Arc<Counts>,
     stream_observer: Option<Arc<StreamObserver>>,
     tally: Arc<Tally>,
     // Outlives the listener: its threads serve the connections.
@@ -124,7 +142,9 @@ impl Server {
             options: Arc::new(options.streams),
             tally: Arc::clone(&tally),
         };
+        let counts = Arc::<Counts>::default();
         let setup = Setup {
+            counts: Arc::clone(&counts),
             dispatch: dispatcher.clone(),
             limits: options.limits,
             timeouts: options.timeouts,
@@ -133,7 +153,7 @@ impl Server {
             log: runtime.log().clone(),
         };
         let listener = Listener::bind(&options.addresses, options.max_connections, &setup, &runtime)?;
-        Ok(Server { listener, dispatcher, stream_observer, tally, _runtime: runtime })
+        Ok(Server { listener, dispatcher, counts, stream_observer, tally, _runtime: runtime })
     }
 
     /// Where it listens, in the order given, with the ports that the system chose.
@@ -154,6 +174,18 @@ impl Server {
     /// Connections open now.
     pub fn connection_count(&self) -> usize {
         self.listener.connection_count()
+    }
+
+    /// What it has done so far.
+    pub fn stats(&self) -> ServerStats {
+        let read = |count: &std::sync::atomic::AtomicU64| count.load(Ordering::Relaxed);
+        ServerStats {
+            accepted: read(&self.counts.accepted),
+            refused: read(&self.counts.refused),
+            open: self.connection_count() as u64,
+            in_flight: self.in_flight() as u64,
+            passed_over: read(&self.counts.passed_over),
+        }
     }
 
     /// What its connections of streams have seen, those that have ended included: what was refused, broke the

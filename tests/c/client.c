@@ -31,6 +31,9 @@ static void options_check_what_they_get(void)
         REFUSED("timeout_ms", krpc_client_options_set_idle_timeout_ms(options, bad_times[i], &error));
     }
     REFUSED("timeout_ms", krpc_client_options_set_timeout_ms(options, -1, &error));
+    REFUSED("initial_ms", krpc_client_options_set_backoff_ms(options, -1, 1, &error));
+    REFUSED("max_ms", krpc_client_options_set_backoff_ms(options, 0, -1, &error));
+    REFUSED("max_ms", krpc_client_options_set_backoff_ms(options, 2, 1, &error));
     REFUSED("microseconds", krpc_client_options_set_spin_us(options, 1001, &error));
     REFUSED("count", krpc_client_options_set_tcp_keepalive(options, 1, 1, 0, &error));
     REFUSED("count", krpc_client_options_set_tcp_keepalive(options, 1, 1, 128, &error));
@@ -40,6 +43,8 @@ static void options_check_what_they_get(void)
     /* What is within its limits is taken, and the error output may be NULL. */
     CHECK(krpc_client_options_set_timeout_ms(options, 0, NULL) == KRPC_OK);
     CHECK(krpc_client_options_set_timeout_ms(options, KRPC_FOREVER, NULL) == KRPC_OK);
+    CHECK(krpc_client_options_set_backoff_ms(options, 0, 0, NULL) == KRPC_OK);
+    CHECK(krpc_client_options_set_backoff_ms(options, 1, KRPC_FOREVER, NULL) == KRPC_OK);
     CHECK(krpc_client_options_set_connect_timeout_ms(options, KRPC_FOREVER, NULL) == KRPC_OK);
     CHECK(krpc_client_options_set_max_frame_bytes(options, 0x3FFFFFFF, NULL) == KRPC_OK);
     CHECK(krpc_client_options_set_max_idle_connections(options, SIZE_MAX, NULL) == KRPC_OK);
@@ -57,6 +62,7 @@ static void null_is_refused_everywhere(void)
     REFUSED("options", krpc_client_options_set_connect_timeout_ms(NULL, 1, &error));
     REFUSED("options", krpc_client_options_set_idle_timeout_ms(NULL, 1, &error));
     REFUSED("options", krpc_client_options_set_max_idle_connections(NULL, 1, &error));
+    REFUSED("options", krpc_client_options_set_backoff_ms(NULL, 1, 1, &error));
     REFUSED("options", krpc_client_options_set_max_frame_bytes(NULL, 1, &error));
     REFUSED("options", krpc_client_options_set_min_idle_connections(NULL, 1, &error));
     REFUSED("client", krpc_client_warm_up(NULL, 1, 1, &error));

@@ -137,6 +137,8 @@ static void calls_wait_for_their_turn_at_a_connection(void)
     krpc_server_free(server);
 }
 
+#define REFUSED_PLAIN(call) CHECK((call) == KRPC_STATUS_INVALID_ARGUMENT)
+
 static void connections_are_made_before_they_are_needed(void)
 {
     krpc_server *server = serve_one("other", 0, echo, NULL);
@@ -163,6 +165,51 @@ static void connections_are_made_before_they_are_needed(void)
     CHECK(krpc_client_options_set_max_idle_connections(to, 1, NULL) == KRPC_OK);
     CHECK(krpc_client_options_set_min_idle_connections(to, 2, NULL) == KRPC_OK);
     NOT_MADE(KRPC_STATUS_INVALID_ARGUMENT, "min_idle", krpc_client_build(to, &error));
+}
+
+/* ---- addresses that can't be reached ---------------------------------------------------------------------- */
+
+static void an_address_that_is_down_is_left_alone(void)
+{
+    krpc_server *server = serve_one("other", 0, echo, NULL);
+    krpc_client_options *to = options_to(KRPC_STR("unix:/nonexistent/socket"));
+    krpc_str address = krpc_server_address(server, 0);
+    CHECK(krpc_client_options_add_address(to, address, NULL) == KRPC_OK);
+    CHECK(krpc_client_options_set_backoff_ms(to, 3600000, KRPC_FOREVER, NULL) == KRPC_OK);
+    krpc_client *client = krpc_client_build(to, NULL);
+    for (int i = 0; i < 10; i++)
+        CHECK_ECHO(client);
+    CHECK(STAT(client, dials_failed) == 1 && STAT(client, dialled) == 1 && STAT(client, held_back) == 0);
+    FAILS(KRPC_STATUS_CONNECT_FAILED, " ms ago, not dialled since", krpc_client_warm_up(client, 1, BOUND_MS, &error));
+    CHECK(STAT(client, held_back) == 1 && STAT(client, dials_failed) == 1);
+    krpc_client_free(client);
+    krpc_server_free(server);
+}
+
+static void a_server_counts_its_connections(void)
+{
+    krpc_server_options *options = options_with("127.0.0.1:0", service_with("Test", "other", 0, echo, NULL));
+    CHECK(krpc_server_options_set_max_connections(options, 2, NULL) == KRPC_OK);
+    krpc_server *server = serve(options);
+    krpc_client *clients[3];
+    for (size_t i = 0; i < LEN(clients); i++) {
+        clients[i] = client_of(server);
+        if (i < 2)
+            CHECK_ECHO(clients[i]);
+        else
+            CALL_STATUS(clients[i], "Test/other", KRPC_STATUS_CONNECTION_LOST, "");
+    }
+    /* A request is in flight until its handler has freed it, a moment after the reply. */
+    AWAIT(krpc_server_in_flight(server) == 0);
+    krpc_server_stats stats = KRPC_SERVER_STATS_INIT;
+    CHECK(krpc_server_read_stats(server, &stats) == KRPC_OK);
+    CHECK(stats.accepted == 2 && stats.open == 2 && stats.refused == 1);
+    CHECK(stats.in_flight == 0 && stats.passed_over == 0);
+    REFUSED_PLAIN(krpc_server_read_stats(NULL, &stats));
+    REFUSED_PLAIN(krpc_server_read_stats(server, NULL));
+    for (size_t i = 0; i < LEN(clients); i++)
+        krpc_client_free(clients[i]);
+    krpc_server_free(server);
 }
 
 /* ---- callers that spin ----------------------------------------------------------------------------------- */
@@ -198,6 +245,8 @@ int main(void)
     sockets_get_the_options_that_were_set();
     calls_wait_for_their_turn_at_a_connection();
     connections_are_made_before_they_are_needed();
+    an_address_that_is_down_is_left_alone();
+    a_server_counts_its_connections();
     a_caller_that_spins_gets_the_same();
     return end_of_net_test();
 }

@@ -59,6 +59,8 @@ pub struct Call {
     pub expect: Expect,
     #[serde(default)]
     headerless: Expect,
+    #[serde(default)]
+    mux: Expect,
 }
 
 #[derive(Clone, Default, Deserialize)]
@@ -95,7 +97,7 @@ pub struct Expect {
 }
 
 fn all_transports() -> Vec<String> {
-    ["ttheader-framed", "ttheader", "framed", "buffered"].map(str::to_owned).to_vec()
+    ["ttheader-framed", "ttheader", "framed", "buffered", "mux"].map(str::to_owned).to_vec()
 }
 
 fn once() -> usize {
@@ -108,18 +110,40 @@ pub fn cases() -> Vec<Case> {
         .cases
 }
 
-pub fn name_of(transport: Transport) -> &'static str {
-    match transport {
-        Transport::TtheaderFramed => "ttheader-framed",
-        Transport::Ttheader => "ttheader",
-        Transport::Framed => "framed",
-        Transport::Buffered => "buffered",
+/// What calls travel over.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Wire {
+    Plain(Transport),
+    /// TTHeader around frames, on a connection that all calls share.
+    Mux,
+}
+
+impl Wire {
+    pub fn transport(self) -> Transport {
+        match self {
+            Wire::Plain(transport) => transport,
+            Wire::Mux => Transport::TtheaderFramed,
+        }
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Wire::Plain(Transport::TtheaderFramed) => "ttheader-framed",
+            Wire::Plain(Transport::Ttheader) => "ttheader",
+            Wire::Plain(Transport::Framed) => "framed",
+            Wire::Plain(Transport::Buffered) => "buffered",
+            Wire::Mux => "mux",
+        }
+    }
+
+    fn has_header(self) -> bool {
+        !matches!(self.transport(), Transport::Framed | Transport::Buffered)
     }
 }
 
 impl Case {
-    pub fn runs_over(&self, transport: Transport) -> bool {
-        self.transports.iter().any(|name| name == name_of(transport))
+    pub fn runs_over(&self, wire: Wire) -> bool {
+        self.transports.iter().any(|name| name == wire.name())
     }
 }
 
@@ -130,18 +154,21 @@ impl Call {
         let fill = |text: &String| text.replace("$PAD", &pad).replace("$CASE", topic);
         let mut call = self.clone();
         call.request = fill(&call.request);
-        for expect in [&mut call.expect, &mut call.headerless] {
+        for expect in [&mut call.expect, &mut call.headerless, &mut call.mux] {
             expect.result = expect.result.as_ref().map(fill);
         }
         call
     }
 
-    /// What holds for a transport: `headerless` replaces words of `expect` where there is no header.
-    pub fn expect_over(&self, transport: Transport) -> Expect {
-        let (base, over) = (self.expect.clone(), self.headerless.clone());
-        if !matches!(transport, Transport::Framed | Transport::Buffered) {
-            return base;
-        }
+    /// What holds for a wire: `headerless` replaces words of `expect` where there is no header, `mux` where calls
+    /// share a connection.
+    pub fn expect_over(&self, wire: Wire) -> Expect {
+        let base = self.expect.clone();
+        let over = match wire {
+            Wire::Mux => self.mux.clone(),
+            _ if wire.has_header() => return base,
+            _ => self.headerless.clone(),
+        };
         macro_rules! merged { ($($word:ident)*) => { Expect { $($word: over.$word.or(base.$word)),* } } }
         merged!(status result text text_has exception exception_json remote_type remote_text biz_code biz_message
             biz_extra backward attempts reused phase retryable at_least_ms below_ms reply_bytes_at_least

@@ -10,38 +10,39 @@ use krpc::codec::json::{JsonOptions, ReplyJson, reply_to_json, request_from_json
 use krpc::idl::Schema;
 use krpc::idl::schema::Type;
 use krpc::op::operation::Cause;
-use krpc::rpc::call::{CallOptions, Client, ClientOptions, Method, Reply, Transport};
+use krpc::rpc::call::{CallOptions, Client, ClientOptions, Method, Reply};
 use krpc::rpc::{Address, Context, ContextOptions};
 use socket2::{Domain, Socket};
 
-use crate::case::{Call, Case, ClientWords, Expect, name_of};
+use crate::case::{Call, Case, ClientWords, Expect, Wire};
 
 type Wrong = String;
 type Pairs = BTreeMap<String, String>;
 
 /// A case has a client of its own, which all its calls share.
-pub fn case(schema: &Arc<Schema>, address: &str, transport: Transport, case: &Case) -> Result<(), Wrong> {
+pub fn case(schema: &Arc<Schema>, address: &str, wire: Wire, case: &Case) -> Result<(), Wrong> {
     // Bound and not listening: nobody else gets the port meanwhile.
     let nobody = Socket::new(Domain::IPV4, socket2::Type::STREAM, None).map_err(|error| error.to_string())?;
     nobody.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).map_err(|error| error.to_string())?;
     let refused = nobody.local_addr().ok().and_then(|address| address.as_socket()).ok_or("no port")?;
     let address = if case.client.refused { &refused.to_string() } else { address };
-    let client = client(address, transport, &case.client)?;
-    let topic = format!("{}, {}", case.name, name_of(transport));
+    let client = client(address, wire, &case.client)?;
+    let topic = format!("{}, {}", case.name, wire.name());
     for (index, call) in case.calls.iter().enumerate() {
         for round in 0..call.repeat {
-            one_call(schema, &client, transport, &call.filled(&topic))
+            one_call(schema, &client, wire, &call.filled(&topic))
                 .map_err(|why| format!("call {} ({}), round {}: {why}", index + 1, call.method, round + 1))?;
         }
     }
     Ok(())
 }
 
-fn client(address: &str, transport: Transport, words: &ClientWords) -> Result<Arc<Client>, Wrong> {
+fn client(address: &str, wire: Wire, words: &ClientWords) -> Result<Arc<Client>, Wrong> {
     let mut options = ClientOptions::new("conformance");
     options.caller = words.caller.clone().unwrap_or_default();
     options.addresses.push(Address::parse(address).map_err(|error| error.to_string())?);
-    options.transport = transport;
+    options.transport = wire.transport();
+    options.pool.multiplexed = usize::from(wire == Wire::Mux);
     options.timeout = Some(Duration::from_millis(words.timeout_ms.unwrap_or(20_000)));
     options.tell_timeout = words.tell_timeout.unwrap_or(true);
     options.pool.connect_timeout = Duration::from_secs(5);
@@ -71,13 +72,8 @@ fn metainfo(words: &BTreeMap<String, Pairs>) -> Metainfo {
     metainfo
 }
 
-fn one_call(
-    schema: &Arc<Schema>,
-    client: &Arc<Client>,
-    transport: Transport,
-    call: &Call,
-) -> Result<(), Wrong> {
-    let expect = call.expect_over(transport);
+fn one_call(schema: &Arc<Schema>, client: &Arc<Client>, wire: Wire, call: &Call) -> Result<(), Wrong> {
+    let expect = call.expect_over(wire);
     let method = Method::from_schema(schema, &call.method).map_err(|error| error.to_string())?;
     let found = schema.method(schema.find_method(&call.method).map_err(|error| error.to_string())?);
     let request = request_from_json(schema, found, call.request.as_bytes(), &JsonOptions::strict());

@@ -55,6 +55,7 @@ struct run {
     krpc_idl *idl;
     char *case_name;
     int32_t transport;
+    size_t multiplexed;
     struct client words;
     krpc_client *client; /* made for the first call of a case */
     int refused_socket;
@@ -281,6 +282,7 @@ static bool new_client(struct run *run)
     int64_t timeout_ms = words->timeout_ms.set ? words->timeout_ms.value : 20000;
     bool set = krpc_client_options_add_address(options, krpc_cstr(address), &error) == KRPC_OK &&
                krpc_client_options_set_transport(options, run->transport, &error) == KRPC_OK &&
+               krpc_client_options_set_multiplexed(options, run->multiplexed, &error) == KRPC_OK &&
                krpc_client_options_set_timeout_ms(options, timeout_ms, &error) == KRPC_OK &&
                krpc_client_options_set_connect_timeout_ms(options, 5000, &error) == KRPC_OK;
     if (set && words->caller != NULL)
@@ -554,7 +556,7 @@ static void free_call(struct call *call)
 
 static int32_t transport_of(const char *name)
 {
-    if (strcmp(name, "ttheader-framed") == 0)
+    if (strcmp(name, "ttheader-framed") == 0 || strcmp(name, "mux") == 0)
         return KRPC_TRANSPORT_TTHEADER_FRAMED;
     if (strcmp(name, "ttheader") == 0)
         return KRPC_TRANSPORT_TTHEADER;
@@ -571,6 +573,7 @@ static void begin_case(struct run *run, char **words)
     run->case_name = malloc(size);
     snprintf(run->case_name, size, "%s, %s", words[1], words[2]);
     run->transport = transport_of(words[2]);
+    run->multiplexed = strcmp(words[2], "mux") == 0;
     run->words = (struct client){0};
     run->refused_socket = -1;
     run->why[0] = '\0';

@@ -130,6 +130,8 @@ fn a_damaged_request_among_multiplexed_ones_is_passed_over() {
     }
     answered.sort_unstable();
     assert_eq!(answered, [5, 7]);
+    let stats = server.stats();
+    assert_eq!((stats.accepted, stats.open, stats.refused, stats.passed_over), (1, 1, 0, 1));
 }
 
 /// Reads a request and answers with what is made of its sequence id.

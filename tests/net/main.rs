@@ -1,5 +1,6 @@
 //! Real sockets, real threads: what the core promises beyond its state machines.
 
+mod backoff;
 mod checksum;
 mod hostile;
 mod limited;

@@ -82,6 +82,23 @@ pub fn refused_address() -> Address {
     Address::Ip(listener.local_addr().unwrap())
 }
 
+/// A listener that has as many connections as it can hold: more get no answer.
+pub fn full() -> (socket2::Socket, Vec<socket2::Socket>, Address) {
+    let new = || socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    let listener = new();
+    listener.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    listener.listen(0).unwrap();
+    let address = listener.local_addr().unwrap();
+    let waiting = (0..4).map(|_| {
+        let socket = new();
+        socket.set_nonblocking(true).unwrap();
+        let _ = socket.connect(&address);
+        socket
+    });
+    let waiting = waiting.collect();
+    (listener, waiting, Address::Ip(address.as_socket().unwrap()))
+}
+
 pub fn unix_path(name: &str) -> String {
     format!("unix:{}/krpc-{}-{name}", std::env::temp_dir().display(), std::process::id())
 }

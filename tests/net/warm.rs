@@ -79,23 +79,6 @@ fn a_burst_of_started_calls_uses_what_was_made() {
     assert_eq!(client.stats().dialled, 5);
 }
 
-/// A listener that has as many connections as it can hold: more get no answer.
-fn full() -> (socket2::Socket, Vec<socket2::Socket>, Address) {
-    let new = || socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-    let listener = new();
-    listener.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
-    listener.listen(0).unwrap();
-    let address = listener.local_addr().unwrap();
-    let waiting = (0..4).map(|_| {
-        let socket = new();
-        socket.set_nonblocking(true).unwrap();
-        let _ = socket.connect(&address);
-        socket
-    });
-    let waiting = waiting.collect();
-    (listener, waiting, Address::Ip(address.as_socket().unwrap()))
-}
-
 #[test]
 fn the_error_names_what_could_not_be_reached() {
     let server = echo_server("127.0.0.1:0", true);
@@ -114,6 +97,57 @@ fn the_error_names_what_could_not_be_reached() {
 }
 
 #[test]
+fn connections_that_calls_share_can_be_made_before() {
+    let server = echo_server("127.0.0.1:0", true);
+    let other = echo_server(&unix_path("warm-mux"), true);
+    let mut options = client_options(&server, Transport::TtheaderFramed);
+    options.addresses.push(other.addresses()[0].clone());
+    options.pool.multiplexed = 3;
+    let client = Client::new(options).unwrap();
+    client.warm_up(2, BOUND).unwrap();
+    until(|| server.connection_count() == 2 && other.connection_count() == 2);
+    assert_eq!((client.stats().dialled, client.stats().reused), (4, 0));
+    // What is there already is not made again, and calls find it.
+    client.warm_up(3, BOUND).unwrap();
+    assert_eq!(client.stats().dialled, 6);
+    for _ in 0..12 {
+        let reply = client.call(&echo(), &body(b"x"), &CallOptions::default());
+        assert_eq!((reply.error(), reply.facts().reused_connection), (None, true));
+    }
+    assert_eq!((client.stats().dialled, client.stats().reused), (6, 12));
+    client.close(false);
+    until(|| server.connection_count() == 0 && other.connection_count() == 0);
+    assert_eq!(client.warm_up(1, BOUND).unwrap_err().code(), Code::Closed);
+}
+
+#[test]
+fn the_error_names_what_could_not_be_shared() {
+    let server = echo_server("127.0.0.1:0", true);
+    let refused = refused_address();
+    let mut options = client_options(&server, Transport::TtheaderFramed);
+    options.addresses.push(refused.clone());
+    options.pool.multiplexed = 2;
+    let client = Client::new(options).unwrap();
+    let error = client.warm_up(2, BOUND).unwrap_err();
+    let expected = format!("1 of 2 addresses could not be connected: {refused}: Connection refused");
+    assert!(error.text().starts_with(&expected), "{error}");
+    assert_eq!((error.code(), client.stats().dialled), (Code::ConnectFailed, 2), "what could be made stays");
+}
+
+#[test]
+fn idle_connections_that_nobody_asks_for_are_closed() {
+    let server = echo_server("127.0.0.1:0", true);
+    let mut options = client_options(&server, Transport::Framed);
+    options.pool.min_idle = 1;
+    options.pool.idle_timeout = Duration::from_millis(20);
+    let client = Client::new(options).unwrap();
+    client.warm_up(4, BOUND).unwrap();
+    // The server's runtime has a timer.
+    until(|| server.connection_count() == 1);
+    assert_eq!((client.stats().idle, client.stats().expired), (1, 3));
+}
+
+#[test]
 fn what_makes_no_sense_is_refused() {
     let server = echo_server("127.0.0.1:0", true);
     let mut options = client_options(&server, Transport::TtheaderFramed);
@@ -125,9 +159,11 @@ fn what_makes_no_sense_is_refused() {
     }
     limited.close(false);
     assert_eq!(limited.warm_up(1, BOUND).unwrap_err().code(), Code::Closed);
-    options.pool.multiplexed = 1;
+    options.pool.multiplexed = 2;
     let shared = Client::new(options.clone()).unwrap();
-    assert_eq!(shared.warm_up(1, BOUND).unwrap_err().code(), Code::Unsupported);
+    for connections in [0, 3] {
+        assert_eq!(shared.warm_up(connections, BOUND).unwrap_err().code(), Code::InvalidArgument);
+    }
     options.pool.min_idle = 6;
     assert!(Client::new(options).err().unwrap().text().contains("min_idle"));
 }
@@ -145,7 +181,7 @@ fn some_connections_are_kept_however_long_they_are_idle() {
     let reply = client.call(&echo(), &body(b"x"), &CallOptions::default());
     assert_eq!(reply.error(), None);
     let stats = client.stats();
-    assert_eq!((stats.dialled, stats.reused, stats.found_dead, stats.idle), (3, 1, 2, 1));
+    assert_eq!((stats.dialled, stats.reused, stats.found_dead + stats.expired, stats.idle), (3, 1, 2, 1));
 }
 
 #[test]

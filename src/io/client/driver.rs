@@ -5,19 +5,21 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 
 use crate::base::fault::{self, Point};
-use crate::base::lock::Mutex;
+use crate::base::lock::{Mutex, MutexGuard};
 use crate::base::log::Log;
 use crate::base::panic;
-use crate::base::{Error, Phase};
+use crate::base::{Code, Error, Phase};
 use crate::io::addr::Address;
+use crate::io::backoff::{Gate, Permit};
 use crate::io::client::line::{Exchange, Job, Line, Slot, Socket};
 use crate::io::client::mux::{MuxLine, MuxSlot};
 use crate::io::client::waiting;
+use crate::io::client::warm_up::{self, WarmUp};
 use crate::io::clock;
 use crate::io::runtime::{InTurn, Runtime};
 use crate::io::seats::Seats;
@@ -26,7 +28,7 @@ use crate::io::transport::Transport;
 use crate::op::operation::Cause;
 
 /// Addresses tried at most in one call while none can be reached (governance.md §5.4).
-const MAX_ADDRESSES_TRIED: u32 = 6;
+const MAX_ADDRESSES_TRIED: usize = 6;
 
 /// What a driver's connections are made of: the same as those of blocking calls.
 pub type DriverOptions = PoolOptions;
@@ -49,6 +51,7 @@ pub(super) struct Shared {
     reused: AtomicU64,
     found_dead: AtomicU64,
     dropped: AtomicU64,
+    expired: AtomicU64,
     lines: Mutex<Lines>,
     /// Each connection runs on the next of the runtime's shards.
     shards: InTurn,
@@ -83,6 +86,7 @@ impl Lines {
 #[derive(Default)]
 struct Inbox {
     jobs: Vec<Job>,
+    warm_ups: Vec<WarmUp>,
     waker: Option<Waker>,
     /// The task will look again before it sleeps: no wake-up is needed.
     awake: bool,
@@ -106,6 +110,7 @@ impl Driver {
             reused: AtomicU64::new(0),
             found_dead: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
+            expired: AtomicU64::new(0),
             lines: Mutex::default(),
             shards: runtime.in_turn(),
             log: runtime.log().clone(),
@@ -125,6 +130,14 @@ impl Driver {
     pub fn submit(&self, exchanges: impl IntoIterator<Item = Box<dyn Exchange>>) {
         let jobs = exchanges.into_iter().map(Job::new);
         self.shared.post(jobs);
+    }
+
+    /// Makes the first `connections` multiplexed ones to each address, where they are not there. Returns an error
+    /// for each address that could not be given all of them. Blocks.
+    pub fn warm_up(&self, connections: usize, timeout: Duration) -> Vec<Error> {
+        let (warm_up, outcomes) = warm_up::new(connections);
+        self.shared.tell(|inbox| inbox.warm_ups.push(warm_up));
+        outcomes.wait(&self.shared.peers, connections, timeout)
     }
 
     /// Refuses what comes and ends idle connections. Calls under way end by themselves, or at once if
@@ -152,9 +165,12 @@ impl Driver {
             idle,
             busy: self.shared.lines.lock().connections().saturating_sub(idle),
             dropped: self.shared.dropped.load(Ordering::Relaxed),
-            // The pool counts for both, as they share their seats.
+            // The pool counts for both, as they share their seats and their gate.
             waited: 0,
             refused: 0,
+            dials_failed: 0,
+            held_back: 0,
+            expired: self.shared.expired.load(Ordering::Relaxed),
         }
     }
 }
@@ -182,6 +198,10 @@ impl Shared {
         self.peers[peer].1.seats()
     }
 
+    pub(super) fn gate(&self, peer: usize) -> &Arc<Gate> {
+        self.peers[peer].1.gate()
+    }
+
     pub(super) fn peer_name(&self, peer: usize) -> &Arc<str> {
         &self.peers[peer].0
     }
@@ -192,6 +212,10 @@ impl Shared {
 
     pub(super) fn count_dead(&self) {
         self.found_dead.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn count_expired(&self) {
+        self.expired.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Replies that nobody waited for: a multiplexed connection's count, and how much of it is known already,
@@ -240,6 +264,19 @@ impl Shared {
             return;
         }
         inbox.jobs.extend(jobs);
+        Shared::wake(inbox);
+    }
+
+    /// Leaves something else than calls; after the close it is dropped.
+    fn tell(&self, change: impl FnOnce(&mut Inbox)) {
+        let mut inbox = self.inbox.lock();
+        if !inbox.closed {
+            change(&mut inbox);
+            Shared::wake(inbox);
+        }
+    }
+
+    fn wake(mut inbox: MutexGuard<'_, Inbox>) {
         if inbox.awake {
             return;
         }
@@ -259,20 +296,32 @@ impl Shared {
 
     /// Whether a call that was not sent may take another connection.
     pub(super) fn may_try_again(&self, job: &Job) -> bool {
-        job.attempts < MAX_ADDRESSES_TRIED
+        job.attempts < MAX_ADDRESSES_TRIED as u32
     }
 
-    /// A call whose address could not be reached: the next one may, unless all were tried.
-    pub(super) fn next_peer(&self, job: Job, peer: Arc<str>, error: Error) {
-        let tries = u32::try_from(self.peers.len()).unwrap_or(u32::MAX).min(MAX_ADDRESSES_TRIED);
-        match job.attempts < tries {
+    /// A call whose address could not be reached by a dial that began after the call did: another one may,
+    /// unless all were tried.
+    pub(super) fn unreached(&self, mut job: Job, peer: usize, error: Error) {
+        job.unreached.push(peer);
+        match job.unreached.len() < self.peers.len().min(MAX_ADDRESSES_TRIED) {
             true => self.post(std::iter::once(job)),
-            false => job.fail(Some(peer), error.at(Phase::Connect)),
+            false => job.fail(Some(Arc::clone(self.peer_name(peer))), error.at(Phase::Connect)),
         }
+    }
+
+    /// Calls that look for a connection again, with one wake-up.
+    pub(super) fn post_all(&self, jobs: Vec<Job>) {
+        self.post(jobs.into_iter());
+    }
+
+    /// Whether a call may find a connection of its own to the address, or may dial it.
+    fn may_serve(&self, peer: usize, now: Instant) -> bool {
+        self.peers[peer].1.may_serve(now) || !self.idle.lock()[peer].is_empty()
     }
 
     /// Hands a call that may use a connection to an idle one, or to one of its own.
     pub(super) fn connect(self: &Arc<Shared>, mut job: Job, peer: usize) {
+        let permit = job.permit.take();
         while let Some(slot) = self.pop_idle(peer) {
             match slot.hand_over(job) {
                 Ok(()) => {
@@ -286,7 +335,14 @@ impl Shared {
         let (_, shard) = self.shards.next();
         let adopted = self.adopt(peer, now, shard);
         job.reused = adopted.is_some();
-        let socket = adopted.map_or_else(|| Socket::connecting(self, peer, now), Socket::Open);
+        let socket = match adopted {
+            Some(transport) => Socket::Open(transport),
+            None => match permit.map(|permit| permit.1).or_else(|| self.gate(peer).enter(now)) {
+                Some(permit) => Socket::connecting(self, peer, now, permit),
+                // Shut since it was chosen.
+                None => return self.post(std::iter::once(job)),
+            },
+        };
         let slot = Slot::with(job);
         let id = self.line_starts(Arc::clone(&slot) as _);
         shard.spawn(Line::new(Arc::clone(self), slot, peer, id, socket));
@@ -335,21 +391,19 @@ struct Dispatch {
 }
 
 impl Dispatch {
-    fn place(&mut self, mut job: Job) {
+    fn place(&mut self, mut job: Job, now: Instant) {
         if let Some(error) = job.cancelled() {
             return job.fail(None, error.at(Phase::Resolve));
         }
-        if job.attempts == 0 {
+        if job.begun.is_none() {
+            job.begun = Some(now);
             job.turn = self.shared.next_peer.fetch_add(1, Ordering::Relaxed);
         }
-        // Each attempt goes to another address, whatever other calls do meanwhile.
-        let peers = self.shared.peers.len();
-        let peer = job.turn.wrapping_add(job.attempts as usize) % peers;
+        let Some(peer) = self.choose(&job, now) else { return self.last_resort(job, now) };
         job.attempts += 1;
         job.reused = true;
         if self.shared.options.multiplexed > 0 {
-            let index = job.turn / peers % self.shared.options.multiplexed;
-            return self.share(job, peer, index);
+            return self.share(job, peer);
         }
         match waiting::find_seat(&self.shared, &mut job, peer) {
             Ok(None) => self.shared.connect(job, peer),
@@ -358,8 +412,58 @@ impl Dispatch {
         }
     }
 
+    /// The address that the call tries next: one that may serve it. `None` if only those are left that are left
+    /// alone.
+    fn choose(&self, job: &Job, now: Instant) -> Option<usize> {
+        if let Some(permit) = &job.permit {
+            return Some(permit.0);
+        }
+        self.untried(job).find(|peer| match self.shared.options.multiplexed {
+            0 => self.shared.may_serve(*peer, now),
+            _ => self.shared.gate(*peer).is_open(now) || self.alive(*peer).next().is_some(),
+        })
+    }
+
+    /// The addresses that the call has not tried in vain, in its order, which moves on with each attempt.
+    fn untried(&self, job: &Job) -> impl Iterator<Item = usize> {
+        let peers = self.shared.peers.len();
+        let first = job.turn.wrapping_add(job.attempts as usize);
+        let order = (0..peers).map(move |step| first.wrapping_add(step) % peers);
+        order.filter(|peer| !job.unreached.contains(peer))
+    }
+
+    /// The multiplexed connections that take calls.
+    fn alive(&self, peer: usize) -> impl Iterator<Item = &Arc<MuxSlot>> {
+        self.mux[peer].iter().flatten().filter(|slot| slot.is_open())
+    }
+
+    /// No address is left but those that are left alone: the call dials one of them in its turn.
+    fn last_resort(&self, mut job: Job, now: Instant) {
+        // One whose seat it has already, for which it may have waited.
+        let has_seat =
+            |peer: &usize| job.seat.as_ref().is_some_and(|seat| seat.is_of(self.shared.seats(*peer)));
+        let Some(peer) = self.untried(&job).min_by_key(|peer| !has_seat(peer)) else {
+            return job.fail(None, Error::new(Code::NoAddress, "no address to call").at(Phase::Resolve));
+        };
+        // The seat comes first: nobody else dials while the call has the right to.
+        let queued = match self.shared.options.multiplexed {
+            0 => waiting::find_seat(&self.shared, &mut job, peer),
+            _ => Ok(None),
+        };
+        match queued {
+            Ok(None) => {
+                let begun = job.begun.unwrap_or(now);
+                waiting::start_to_dial(&self.shared, job, peer, begun, &self.shard);
+            }
+            Ok(Some(queued)) => waiting::start(&self.shared, job, peer, queued, &self.shard),
+            Err(error) => job.fail(Some(Arc::clone(self.shared.peer_name(peer))), error),
+        }
+    }
+
     /// Hands a call to one of the peer's multiplexed connections; makes it if there is none, or no more.
-    fn share(&mut self, mut job: Job, peer: usize, index: usize) {
+    fn share(&mut self, mut job: Job, peer: usize) {
+        let index = job.turn / self.shared.peers.len() % self.shared.options.multiplexed;
+        let permit = job.permit.take();
         if let Some(slot) = &self.mux[peer][index] {
             match slot.hand_over(job) {
                 Ok(()) => {
@@ -369,12 +473,55 @@ impl Dispatch {
                 Err(back) => job = back,
             }
         }
+        let permit = permit.map(|permit| permit.1).or_else(|| self.shared.gate(peer).enter(clock::now()));
+        let Some(permit) = permit else { return self.share_another(job, peer) };
         job.reused = false;
-        let slot = MuxSlot::with(job);
+        self.open(MuxSlot::with(vec![job]), peer, index, permit);
+    }
+
+    /// Makes connections that no call has asked for yet.
+    fn warm(&mut self, warm_up: &WarmUp) {
+        let now = clock::now();
+        for peer in 0..self.shared.peers.len() {
+            let gate = Arc::clone(self.shared.gate(peer));
+            let mut permit = None;
+            for index in 0..warm_up.connections.min(self.shared.options.multiplexed) {
+                let greeter = warm_up.greeter(peer);
+                if let Some(slot) = self.mux[peer][index].as_ref().filter(|slot| slot.is_open()) {
+                    slot.greet(greeter);
+                    continue;
+                }
+                let Some(own) = permit.take().or_else(|| gate.enter(now)) else {
+                    greeter.tell(Err(gate.hold_back(now)));
+                    break;
+                };
+                permit = Some(own.another());
+                let slot = MuxSlot::with(Vec::new());
+                slot.greet(greeter);
+                self.open(slot, peer, index, own);
+            }
+        }
+    }
+
+    fn open(&mut self, slot: Arc<MuxSlot>, peer: usize, index: usize, permit: Permit) {
         self.mux[peer][index] = Some(Arc::clone(&slot));
         let id = self.shared.line_starts(Arc::clone(&slot) as _);
         let (_, shard) = self.shared.shards.next();
-        shard.spawn(MuxLine::new(Arc::clone(&self.shared), slot, peer, id));
+        shard.spawn(MuxLine::new(Arc::clone(&self.shared), slot, peer, id, permit));
+    }
+
+    /// The same for a call whose own connection may not be dialled now: any other will do.
+    fn share_another(&self, mut job: Job, peer: usize) {
+        for slot in self.alive(peer) {
+            match slot.hand_over(job) {
+                Ok(()) => {
+                    self.shared.reused.fetch_add(1, Ordering::Relaxed);
+                    return;
+                }
+                Err(back) => job = back,
+            }
+        }
+        self.shared.post_all(vec![job]);
     }
 }
 
@@ -396,17 +543,23 @@ impl Dispatch {
         loop {
             // The two lists change places, so that neither is allocated anew for each burst.
             let mut batch = std::mem::take(&mut self.batch);
+            let mut warm_ups = Vec::new();
             let closed = {
                 let mut inbox = self.shared.inbox.lock();
                 std::mem::swap(&mut inbox.jobs, &mut batch);
-                inbox.awake = inbox.closed || !batch.is_empty();
+                warm_ups.append(&mut inbox.warm_ups);
+                inbox.awake = inbox.closed || !batch.is_empty() || !warm_ups.is_empty();
                 if !inbox.awake {
                     inbox.waker = Some(cx.waker().clone());
                 }
                 inbox.closed
             };
-            let idle = batch.is_empty() && !closed;
-            batch.drain(..).for_each(|job| self.place(job));
+            let idle = batch.is_empty() && warm_ups.is_empty() && !closed;
+            warm_ups.iter().for_each(|warm_up| self.warm(warm_up));
+            if !batch.is_empty() {
+                let now = clock::now();
+                batch.drain(..).for_each(|job| self.place(job, now));
+            }
             self.batch = batch;
             if idle {
                 return Poll::Pending;

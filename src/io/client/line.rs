@@ -13,9 +13,11 @@ use crate::base::fault::{self, Point};
 use crate::base::lock::Mutex;
 use crate::base::panic;
 use crate::base::{Code, Error, Phase, Result};
+use crate::io::backoff::Permit;
 use crate::io::client::driver::{Ends, Shared};
 use crate::io::clock;
 use crate::io::seats::Seat;
+use crate::io::spare;
 use crate::io::timer::LazyTimer;
 use crate::io::transport::{self, Transport};
 use crate::op::operation::{CancelHook, Cause};
@@ -31,9 +33,6 @@ const READ_BYTES: usize = 4096;
 
 /// Most room made at once for the rest of a large reply.
 const MAX_READ_BYTES: usize = 256 << 10;
-
-/// A buffer that grew beyond this is given back between calls.
-const KEPT_BUFFER_BYTES: usize = 64 << 10;
 
 /// A call on its way: what it sends, and who hears how it ended.
 pub trait Exchange: Send {
@@ -73,11 +72,26 @@ pub(super) struct Job {
     pub(super) turn: usize,
     /// The right to use a connection, where the number of calls that have it is limited.
     pub(super) seat: Option<Seat>,
+    /// When it was first looked at.
+    pub(super) begun: Option<Instant>,
+    /// The right to dial an address, as no other is left.
+    pub(super) permit: Option<Box<(usize, Permit)>>,
+    /// Addresses that could not be reached since it began.
+    pub(super) unreached: Vec<usize>,
 }
 
 impl Job {
     pub(super) fn new(exchange: Box<dyn Exchange>) -> Job {
-        Job { exchange, attempts: 0, reused: false, turn: 0, seat: None }
+        Job {
+            exchange,
+            attempts: 0,
+            reused: false,
+            turn: 0,
+            seat: None,
+            begun: None,
+            permit: None,
+            unreached: Vec::new(),
+        }
     }
 
     pub(super) fn fail(self, peer: Option<Arc<str>>, error: Error) {
@@ -160,6 +174,8 @@ pub(super) struct Line {
     timer: LazyTimer,
     job: Option<Sending>,
     idle_since: Instant,
+    /// When it was dialled, until its first reply.
+    fresh: Option<Instant>,
     /// Up for the next call.
     offered: bool,
     id: u64,
@@ -171,16 +187,42 @@ pub(super) struct Line {
 /// A client's socket.
 pub(super) enum Socket {
     /// On its way, until the connect timeout.
-    Connecting(transport::Connecting, Instant),
+    Connecting(transport::Connecting, Instant, Option<Permit>),
     /// Connected.
     Open(Transport),
 }
 
 impl Socket {
-    pub(super) fn connecting(shared: &Shared, peer: usize, now: Instant) -> Socket {
+    pub(super) fn connecting(shared: &Shared, peer: usize, now: Instant, permit: Permit) -> Socket {
         let limit = now + shared.options().connect_timeout;
         let keepalive = shared.options().keepalive;
-        Socket::Connecting(transport::connect(shared.address(peer).clone(), keepalive), limit)
+        let connecting = transport::connect(shared.address(peer).clone(), keepalive);
+        Socket::Connecting(connecting, limit, Some(permit))
+    }
+
+    /// When its dial began, while that is under way.
+    pub(super) fn dialled_at(&self) -> Option<Instant> {
+        match self {
+            Socket::Connecting(_, _, permit) => permit.as_ref().map(Permit::begun),
+            Socket::Open(_) => None,
+        }
+    }
+
+    /// The dial has ended: others hear of it.
+    pub(super) fn dialled(&mut self, outcome: Result<Transport>) -> Result<()> {
+        let Socket::Connecting(_, _, permit) = self else { return outcome.map(drop) };
+        let permit = permit.take();
+        match (outcome, permit) {
+            (Ok(transport), permit) => {
+                *self = Socket::Open(transport);
+                permit.into_iter().for_each(Permit::succeeded);
+                Ok(())
+            }
+            (Err(error), permit) => {
+                permit.into_iter().for_each(|permit| permit.failed(clock::now(), &error));
+                Err(error)
+            }
+        }
     }
 }
 
@@ -213,6 +255,7 @@ impl Line {
             proto: ClientConn::new(shared.options().limits),
             slot,
             peer,
+            fresh: socket.dialled_at(),
             socket,
             input: BytesMut::new(),
             output: OutBuf::new(),
@@ -273,26 +316,28 @@ impl Line {
     }
 
     fn connected(&mut self, cx: &mut Context<'_>) -> Result<bool, Stop> {
-        let Socket::Connecting(connecting, limit) = &mut self.socket else { return Ok(true) };
+        let Socket::Connecting(connecting, limit, _) = &mut self.socket else { return Ok(true) };
         let limit = *limit;
         match connecting.as_mut().poll(cx) {
-            Poll::Ready(Ok(transport)) => {
-                self.socket = Socket::Open(transport);
+            Poll::Ready(outcome) => {
+                self.socket.dialled(outcome.map_err(|error| error.at(Phase::Connect)))?;
                 self.shared.count_dialled();
                 Ok(true)
             }
-            Poll::Ready(Err(error)) => Err(Stop::With(error.at(Phase::Connect))),
             Poll::Pending => {
                 let deadline = self.job.as_ref().and_then(|sending| sending.job.exchange.request().deadline);
                 let at = deadline.map_or(limit, |deadline| deadline.min(limit));
                 if !self.timer.wake_at(at, cx) {
                     return Ok(false);
                 }
-                let (code, text) = match at < limit {
-                    true => (Code::Timeout, "no connection within the call's timeout"),
-                    false => (Code::ConnectTimeout, "no connection within the connect timeout"),
-                };
-                Err(Stop::With(Error::new(code, text).at(Phase::Connect)))
+                let error = |code, text: &str| Error::new(code, text).at(Phase::Connect);
+                // An impatient call has learnt nothing about the address.
+                if at < limit {
+                    return Err(Stop::With(error(Code::Timeout, "no connection within the call's timeout")));
+                }
+                let late = error(Code::ConnectTimeout, "no connection within the connect timeout");
+                self.socket.dialled(Err(late))?;
+                Ok(false)
             }
         }
     }
@@ -342,6 +387,8 @@ impl Line {
                 Poll::Ready(Ok(_)) => {}
             }
             if let Some(response) = self.proto.receive(&mut self.input)? {
+                self.fresh = None;
+                self.shared.gate(self.peer).replied();
                 self.finish(response);
                 return Ok(true);
             }
@@ -350,7 +397,8 @@ impl Line {
 
     fn read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let Socket::Open(transport) = &mut self.socket else { return Poll::Pending };
-        self.input.reserve(self.proto.missing(&self.input).clamp(READ_BYTES, MAX_READ_BYTES));
+        let want = self.proto.missing(&self.input).clamp(READ_BYTES, MAX_READ_BYTES);
+        spare::borrow(&mut self.input, want);
         transport.poll_read(cx, &mut self.input, Side::Client)
     }
 
@@ -377,14 +425,12 @@ impl Line {
         if !self.proto.is_reusable() {
             return Err(Stop::Quietly);
         }
-        if self.input.capacity() > KEPT_BUFFER_BYTES {
-            self.input = BytesMut::new();
-        }
         // Anything that arrives now is no answer to anything, be it the end.
         if self.read(cx).is_ready() {
             self.shared.count_dead();
             return Err(Stop::Quietly);
         }
+        spare::give_back(&mut self.input);
         if !self.offered {
             if !self.shared.offer(self.peer, &self.slot) {
                 return Err(Stop::Quietly);
@@ -395,6 +441,7 @@ impl Line {
         }
         while self.timer.wake_at(self.idle_since + self.shared.options().idle_timeout, cx) {
             if !self.shared.keeps_idle(self.peer) {
+                self.shared.count_expired();
                 return Err(Stop::Quietly);
             }
             self.idle_since = clock::now();
@@ -407,6 +454,7 @@ impl Line {
             panic::report(self.shared.log(), "client", error);
         }
         let late = self.close_slot();
+        self.tell_loss(&why);
         let peer = Arc::clone(self.shared.peer_name(self.peer));
         if let Some(Sending { job, bytes }) = self.job.take() {
             match why {
@@ -416,13 +464,22 @@ impl Line {
                 Stop::Unsent(error) if !job.reused => job.end(Some(peer), bytes, Err(error)),
                 Stop::Unsent(_) => self.shared.again(Job { seat: self.seat.take(), ..job }),
                 Stop::With(error) if is_unreachable(&error) => {
-                    self.shared.next_peer(job, peer, error);
+                    self.shared.unreached(job, self.peer, error);
                 }
                 Stop::With(error) | Stop::Panicked(error) => job.end(Some(peer), bytes, Err(error)),
             }
         }
         if let Some(job) = late {
             self.shared.again(job);
+        }
+    }
+
+    /// A fresh connection that is lost says something about its address.
+    fn tell_loss(&self, why: &Stop) {
+        if let (Some(begun), Stop::With(error) | Stop::Unsent(error)) = (self.fresh, why)
+            && error.code() == Code::ConnectionLost
+        {
+            self.shared.gate(self.peer).lost_fresh(begun, clock::now(), error);
         }
     }
 

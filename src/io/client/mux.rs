@@ -12,8 +12,10 @@ use crate::base::fault::hold::Side;
 use crate::base::fault::{self, Point};
 use crate::base::panic;
 use crate::base::{Code, Error, Phase};
+use crate::io::backoff::Permit;
 use crate::io::client::driver::{Ends, Shared};
 use crate::io::client::line::{Job, Socket};
+use crate::io::client::warm_up::Greeter;
 use crate::io::clock;
 use crate::io::inbox::Inbox;
 use crate::io::timer::LazyTimer;
@@ -45,6 +47,10 @@ pub(super) struct MuxSlot {
 #[derive(Default)]
 struct SlotState {
     jobs: Vec<Job>,
+    /// There is a connection.
+    connected: bool,
+    /// Who wants to know when there is one.
+    greeters: Vec<Greeter>,
     /// Calls that somebody wants to end, by sequence id.
     cancelled: Vec<i32>,
     /// No call may be handed over any more.
@@ -54,9 +60,14 @@ struct SlotState {
 }
 
 impl MuxSlot {
-    /// A slot whose connection starts with a call.
-    pub(super) fn with(job: Job) -> Arc<MuxSlot> {
-        Arc::new(MuxSlot { inbox: Inbox::new(SlotState { jobs: vec![job], ..SlotState::default() }) })
+    /// A slot whose connection starts with these calls.
+    pub(super) fn with(jobs: Vec<Job>) -> Arc<MuxSlot> {
+        Arc::new(MuxSlot { inbox: Inbox::new(SlotState { jobs, ..SlotState::default() }) })
+    }
+
+    /// Whether the connection takes calls, or will once it is made.
+    pub(super) fn is_open(&self) -> bool {
+        self.inbox.with(|state| !state.closed)
     }
 
     /// Hands over a call; gives it back if the connection takes no more.
@@ -70,10 +81,31 @@ impl MuxSlot {
         })
     }
 
+    /// Says when there is a connection, or why there is none.
+    pub(super) fn greet(&self, greeter: Greeter) {
+        let at_once = self.inbox.with(|state| match state.connected {
+            true => Some(greeter),
+            false => {
+                state.greeters.push(greeter);
+                None
+            }
+        });
+        at_once.into_iter().for_each(|greeter| greeter.tell(Ok(())));
+    }
+
+    fn dialled(&self, outcome: &Result<(), Error>) {
+        let greeters = self.inbox.with(|state| {
+            state.connected = outcome.is_ok();
+            std::mem::take(&mut state.greeters)
+        });
+        greeters.into_iter().for_each(|greeter| greeter.tell(outcome.clone()));
+    }
+
     /// Takes no more calls; returns those that nobody has looked at.
     fn end(&self) -> Vec<Job> {
         self.inbox.with(|state| {
             state.closed = true;
+            state.greeters.clear();
             std::mem::take(&mut state.jobs)
         })
     }
@@ -128,6 +160,8 @@ pub(super) struct MuxLine {
     leaving: VecDeque<Sending>,
     timer: LazyTimer,
     idle_since: Instant,
+    /// When it was dialled, until its first reply.
+    fresh: Option<Instant>,
     /// Late replies that were counted.
     dropped: u64,
     closed: bool,
@@ -146,11 +180,18 @@ enum Stop {
 }
 
 impl MuxLine {
-    pub(super) fn new(shared: Arc<Shared>, slot: Arc<MuxSlot>, peer: usize, id: u64) -> MuxLine {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        slot: Arc<MuxSlot>,
+        peer: usize,
+        id: u64,
+        permit: Permit,
+    ) -> MuxLine {
         let now = clock::now();
         MuxLine {
             proto: MuxClient::new(shared.options().limits),
-            socket: Socket::connecting(&shared, peer, now),
+            fresh: Some(permit.begun()),
+            socket: Socket::connecting(&shared, peer, now, permit),
             slot,
             peer,
             id,
@@ -234,15 +275,15 @@ impl MuxLine {
 
     /// True once there is a connection.
     fn connect(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<bool, Stop> {
-        let Socket::Connecting(connecting, _) = &mut self.socket else { return Ok(true) };
+        let Socket::Connecting(connecting, ..) = &mut self.socket else { return Ok(true) };
         match connecting.as_mut().poll(cx) {
-            Poll::Ready(Ok(transport)) => {
-                self.socket = Socket::Open(transport);
+            Poll::Ready(outcome) => {
+                self.socket.dialled(outcome).map_err(Stop::Unreachable)?;
+                self.slot.dialled(&Ok(()));
                 self.shared.count_dialled();
                 self.idle_since = now;
                 Ok(true)
             }
-            Poll::Ready(Err(error)) => Err(Stop::Unreachable(error)),
             Poll::Pending => Ok(false),
         }
     }
@@ -303,6 +344,9 @@ impl MuxLine {
             Poll::Ready(Ok(_)) => {}
         }
         while let Some((sending, response)) = self.proto.receive(&mut self.input).map_err(Stop::With)? {
+            if self.fresh.take().is_some() {
+                self.shared.gate(self.peer).replied();
+            }
             sending.job.end(Some(self.peer_name()), sending.bytes, response);
         }
         self.dropped = self.shared.count_dropped(self.dropped, self.proto.dropped());
@@ -316,6 +360,15 @@ impl MuxLine {
     fn refuse_more(&mut self) {
         let late = self.slot.end();
         self.unsent.drain(..).chain(late).for_each(|job| self.shared.again(job));
+    }
+
+    /// There is no connection. Calls that came while it was dialled have not learnt anything new.
+    fn pass_on(&mut self, error: &Error) {
+        let jobs: Vec<_> = self.unsent.drain(..).chain(self.slot.end()).collect();
+        let is_news = |job: &Job| job.begun <= self.fresh;
+        let (tried, in_vain) = jobs.into_iter().partition::<Vec<_>, _>(is_news);
+        tried.into_iter().for_each(|job| self.shared.unreached(job, self.peer, error.clone()));
+        self.shared.post_all(in_vain);
     }
 
     fn has_calls(&self) -> bool {
@@ -350,11 +403,13 @@ impl MuxLine {
                 job.end(Some(self.peer_name()), 0, Err(late(text, phase)));
             }
             match &self.socket {
-                Socket::Connecting(_, limit) if *limit <= now => {
+                Socket::Connecting(_, limit, _) if *limit <= now => {
                     let error = Error::new(Code::ConnectTimeout, "no connection within the connect timeout");
-                    return Err(Stop::Unreachable(error.at(Phase::Connect)));
+                    let error = error.at(Phase::Connect);
+                    self.socket.dialled(Err(error)).map_err(Stop::Unreachable)?;
                 }
                 Socket::Open(_) if self.idle_until().is_some_and(|at| at <= now) => {
+                    self.shared.count_expired();
                     return Err(Stop::Quietly);
                 }
                 _ => {}
@@ -366,7 +421,7 @@ impl MuxLine {
     fn wake_at(&self) -> Option<Instant> {
         let unsent = self.unsent.iter().filter_map(|job| job.exchange.request().deadline).min();
         let socket = match &self.socket {
-            Socket::Connecting(_, limit) => Some(*limit),
+            Socket::Connecting(_, limit, _) => Some(*limit),
             Socket::Open(_) => self.idle_until(),
         };
         [self.proto.wake_at(), unsent, socket].into_iter().flatten().min()
@@ -390,10 +445,8 @@ impl MuxLine {
             Stop::Quietly => (None, None),
             Stop::Lost(reason) => (reason, None),
             Stop::Unreachable(error) => {
-                let jobs: Vec<_> = self.unsent.drain(..).chain(self.slot.end()).collect();
-                return jobs
-                    .into_iter()
-                    .for_each(|job| self.shared.next_peer(job, Arc::clone(&peer), error.clone()));
+                self.slot.dialled(&Err(error.clone()));
+                return self.pass_on(&error);
             }
             Stop::With(error) => (None, Some(error)),
             Stop::Panicked(error) => {
@@ -404,6 +457,9 @@ impl MuxLine {
         let (waiting, lost) = self.proto.lose(reason.as_ref());
         let unsent = self.unsent.drain(..).chain(self.slot.end()).map(Sending::not_yet);
         let ended: Vec<_> = waiting.into_iter().chain(self.leaving.drain(..)).chain(unsent).collect();
+        if let Some(begun) = self.fresh.filter(|_| all.is_none() && !ended.is_empty()) {
+            self.shared.gate(self.peer).lost_fresh(begun, clock::now(), &lost);
+        }
         for Sending { job, bytes, begins } in ended {
             match &all {
                 Some(error) => job.end(Some(Arc::clone(&peer)), bytes, Err(error.clone())),

@@ -8,19 +8,25 @@ use std::time::{Duration, Instant};
 use socket2::Socket;
 
 use crate::base::lock::Mutex;
-use crate::base::{Limits, Result};
+use crate::base::{Code, Error, Limits, Result};
 use crate::io::addr::Address;
+use crate::io::backoff::{Backoff, Gate, Permit};
+use crate::io::clock;
 use crate::io::keepalive::Keepalive;
 use crate::io::seats::Seats;
 use crate::io::sync::conn::{Conn, Interrupt};
+use crate::io::sync::sweep;
 
 /// How connections are made and kept.
 #[derive(Clone, Copy, Debug)]
 pub struct PoolOptions {
     /// For a connection to be established. Default 1 s.
     pub connect_timeout: Duration,
-    /// An idle connection older than this is not used again. Keep it below the server's idle timeout
-    /// (Kitex: 10 min). Default 60 s.
+    /// For how long warm-ups, and calls that have another address, leave one alone that could not be reached.
+    pub backoff: Backoff,
+    /// An idle connection older than this is not used again, and closed. Keep it below the server's idle timeout
+    /// (Kitex: 10 min). Default 60 s. Those of blocking calls are closed by other blocking calls of the process,
+    /// or by a runtime that runs already: no thread is started for it.
     pub idle_timeout: Duration,
     /// Idle connections kept per address. Default 256.
     pub max_idle: usize,
@@ -46,6 +52,7 @@ impl Default for PoolOptions {
     fn default() -> PoolOptions {
         PoolOptions {
             connect_timeout: Duration::from_secs(1),
+            backoff: Backoff::DEFAULT,
             idle_timeout: Duration::from_secs(60),
             max_idle: 256,
             min_idle: 0,
@@ -68,9 +75,11 @@ pub struct Pool {
     options: PoolOptions,
     state: Mutex<State>,
     seats: Arc<Seats>,
+    gate: Arc<Gate>,
     dialled: AtomicU64,
     reused: AtomicU64,
     found_dead: AtomicU64,
+    expired: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -105,6 +114,12 @@ pub struct Stats {
     pub refused: u64,
     /// Replies on multiplexed connections that nobody waited for any more.
     pub dropped: u64,
+    /// Dials that failed.
+    pub dials_failed: u64,
+    /// How often a call or a warm-up went without a dial of its own, as another one had just failed.
+    pub held_back: u64,
+    /// Idle connections that were closed because nobody asked for them within the idle timeout.
+    pub expired: u64,
 }
 
 impl Stats {
@@ -120,6 +135,9 @@ impl Stats {
             waited: self.waited + other.waited,
             refused: self.refused + other.refused,
             dropped: self.dropped + other.dropped,
+            dials_failed: self.dials_failed + other.dials_failed,
+            held_back: self.held_back + other.held_back,
+            expired: self.expired + other.expired,
         }
     }
 }
@@ -130,17 +148,29 @@ pub struct Lease<'a> {
     /// The connection.
     pub conn: Conn,
     busy: Busy<'a>,
+    /// When it was dialled, until its first reply.
+    fresh: Option<Instant>,
 }
 
 impl Lease<'_> {
     /// Keeps the connection for the next call, if it is fit for one and there is room.
     pub fn put_back(self, now: Instant) {
-        let Lease { conn, busy } = self;
+        let Lease { conn, busy, .. } = self;
+        let pool = busy.0;
+        pool.gate.replied();
         if conn.is_reusable() {
-            let pool = busy.0;
             // Counted with the same look at the pool that keeps the connection.
             std::mem::forget(busy);
             pool.put_back(conn, now);
+        }
+    }
+}
+
+impl Lease<'_> {
+    /// The connection has ended before the reply. If it is a fresh one, that says something about its address.
+    pub fn lost(self, error: &Error) {
+        if let Some(begun) = self.fresh {
+            self.busy.0.gate.lost_fresh(begun, clock::now(), error);
         }
     }
 }
@@ -157,16 +187,20 @@ impl Drop for Busy<'_> {
 
 impl Pool {
     /// An empty pool.
-    pub fn new(address: Address, options: PoolOptions) -> Pool {
-        Pool {
+    pub fn new(address: Address, options: PoolOptions) -> Arc<Pool> {
+        let pool = Arc::new(Pool {
             address,
             options,
             state: Mutex::default(),
             seats: Seats::new(options.max_connections),
+            gate: Gate::new(options.backoff),
             dialled: AtomicU64::new(0),
             reused: AtomicU64::new(0),
             found_dead: AtomicU64::new(0),
-        }
+            expired: AtomicU64::new(0),
+        });
+        sweep::register(&pool);
+        pool
     }
 
     /// Where its connections go.
@@ -177,6 +211,16 @@ impl Pool {
     /// Seats for the calls that use its connections; those of calls that nobody waits for as well.
     pub fn seats(&self) -> &Arc<Seats> {
         &self.seats
+    }
+
+    /// Whether its address may be dialled; of calls that nobody waits for as well.
+    pub fn gate(&self) -> &Arc<Gate> {
+        &self.gate
+    }
+
+    /// Whether a call may find a connection here: an idle one, or one that it may dial.
+    pub fn may_serve(&self, now: Instant) -> bool {
+        self.gate.is_open(now) || !self.state.lock().idle.is_empty()
     }
 
     /// The newest idle connection that is alive, if there is one.
@@ -190,7 +234,7 @@ impl Pool {
                 state.busy += 1;
                 (idle, kept)
             };
-            let lease = Lease { conn, busy: Busy(self) };
+            let lease = Lease { conn, busy: Busy(self), fresh: None };
             let age = now.saturating_duration_since(since);
             if age < SURELY_ALIVE || ((kept || age < self.options.idle_timeout) && lease.conn.is_alive()) {
                 self.reused.fetch_add(1, Ordering::Relaxed);
@@ -201,45 +245,79 @@ impl Pool {
     }
 
     /// A fresh connection. Blocks up to the connect timeout, or to what is left of the call.
-    pub fn dial(&self, left: Option<Duration>, interrupt: &Interrupt<'_>) -> Result<Lease<'_>> {
-        let timeout =
-            left.map_or(self.options.connect_timeout, |left| left.min(self.options.connect_timeout));
-        let conn =
-            Conn::connect(&self.address, timeout.max(Duration::from_millis(1)), &self.options, interrupt)?;
+    pub fn dial(
+        &self,
+        permit: Permit,
+        left: Option<Duration>,
+        interrupt: &Interrupt<'_>,
+    ) -> Result<Lease<'_>> {
+        let whole = self.options.connect_timeout;
+        let timeout = left.map_or(whole, |left| left.min(whole)).max(Duration::from_millis(1));
+        let fresh = Some(permit.begun());
+        let conn = match Conn::connect(&self.address, timeout, &self.options, interrupt) {
+            Ok(conn) => conn,
+            // An impatient or cancelled call has learnt nothing about the address.
+            Err(error) if timeout < whole && error.code() == Code::ConnectTimeout => return Err(error),
+            Err(error) if matches!(error.code(), Code::Cancelled | Code::Closed | Code::Timeout) => {
+                return Err(error);
+            }
+            Err(error) => {
+                permit.failed(clock::now(), &error);
+                return Err(error);
+            }
+        };
+        permit.succeeded();
         self.dialled.fetch_add(1, Ordering::Relaxed);
         self.state.lock().busy += 1;
-        Ok(Lease { conn, busy: Busy(self) })
+        Ok(Lease { conn, busy: Busy(self), fresh })
     }
 
     fn put_back(&self, mut conn: Conn, now: Instant) {
         conn.trim();
-        let outdated = {
+        {
             let mut state = self.state.lock();
             state.busy -= 1;
             if state.idle.len() < self.options.max_idle {
                 state.idle.push_back(Idle { conn, since: now });
             }
-            let too_many = state.idle.len() > self.options.min_idle;
-            state.idle.pop_front_if(|oldest| {
-                too_many && now.saturating_duration_since(oldest.since) >= self.options.idle_timeout
-            })
+        }
+        sweep::visit(now, now + self.options.idle_timeout);
+    }
+
+    /// Closes connections that have been idle for too long. Returns when the next one will have been; `None` if
+    /// none will.
+    pub(super) fn sweep(&self, now: Instant) -> Option<Instant> {
+        let (outdated, next) = {
+            let mut state = self.state.lock();
+            let too_many = state.idle.len().saturating_sub(self.options.min_idle);
+            let is_old =
+                |idle: &&Idle| now.saturating_duration_since(idle.since) >= self.options.idle_timeout;
+            let count = state.idle.iter().take(too_many).take_while(is_old).count();
+            let outdated: Vec<_> = state.idle.drain(..count).collect();
+            let oldest = state.idle.front().filter(|_| count < too_many).map(|oldest| oldest.since);
+            (outdated, oldest.and_then(|since| since.checked_add(self.options.idle_timeout)))
         };
+        self.expired.fetch_add(outdated.len() as u64, Ordering::Relaxed);
         // Closed here, outside the lock.
         drop(outdated);
+        next
     }
 
     /// Keeps a connection that was just made, if there is room.
     pub(super) fn adopt(&self, conn: Conn, now: Instant) {
         self.dialled.fetch_add(1, Ordering::Relaxed);
-        let mut state = self.state.lock();
-        if state.idle.len() < self.options.max_idle {
-            state.idle.push_back(Idle { conn, since: now });
+        {
+            let mut state = self.state.lock();
+            if state.idle.len() < self.options.max_idle {
+                state.idle.push_back(Idle { conn, since: now });
+            }
         }
+        sweep::visit(now, now + self.options.idle_timeout);
     }
 
     /// Gives an idle connection away, to be driven otherwise.
     pub fn give_away(&self, now: Instant) -> Option<Socket> {
-        let Lease { conn, busy: _busy } = self.take_idle(now)?;
+        let Lease { conn, busy: _busy, .. } = self.take_idle(now)?;
         Some(conn.into_socket())
     }
 
@@ -260,6 +338,7 @@ impl Pool {
             (state.idle.len() as u64, state.busy)
         };
         let (waited, refused) = self.seats.counts();
+        let (dials_failed, held_back) = self.gate.counts();
         Stats {
             dialled: self.dialled.load(Ordering::Relaxed),
             reused: self.reused.load(Ordering::Relaxed),
@@ -269,6 +348,9 @@ impl Pool {
             waited,
             refused,
             dropped: 0,
+            dials_failed,
+            held_back,
+            expired: self.expired.load(Ordering::Relaxed),
         }
     }
 }

@@ -8,6 +8,7 @@ use socket2::{SockAddr, Socket};
 
 use crate::base::fault::{self, Point};
 use crate::base::{Error, Result};
+use crate::io::backoff::Permit;
 use crate::io::sync::conn::{self, Conn};
 use crate::io::sync::pool::Pool;
 use crate::io::{clock, sys};
@@ -39,6 +40,8 @@ struct Target<'a> {
     /// What its name stands for.
     addresses: Vec<SockAddr>,
     failure: Option<Error>,
+    /// The right to dial, until the first outcome.
+    permit: Option<Permit>,
 }
 
 /// A connection on its way.
@@ -51,11 +54,16 @@ struct Dial {
 
 impl<'a> Target<'a> {
     fn new(pool: &'a Pool) -> Target<'a> {
-        let (addresses, failure) = match conn::socket_addresses(pool.address()) {
-            Ok(addresses) => (addresses, None),
-            Err(error) => (Vec::new(), Some(error.with_peer(pool.address()))),
-        };
-        Target { pool, addresses, failure }
+        let now = clock::now();
+        let permit = pool.gate().enter(now).ok_or_else(|| pool.gate().hold_back(now));
+        let found = permit.and_then(|permit| Ok((conn::socket_addresses(pool.address())?, permit)));
+        match found {
+            Ok((addresses, permit)) => Target { pool, addresses, failure: None, permit: Some(permit) },
+            Err(error) => {
+                let failure = Some(error.with_peer(pool.address()));
+                Target { pool, addresses: Vec::new(), failure, permit: None }
+            }
+        }
     }
 }
 
@@ -71,7 +79,11 @@ impl WarmUp<'_> {
             }
         }
         let timeout = self.timeout;
-        to.failure.get_or_insert_with(|| conn::explain(failure, timeout).with_peer(to.pool.address()));
+        let error = conn::explain(failure, timeout).with_peer(to.pool.address());
+        if let Some(permit) = to.permit.take() {
+            permit.failed(clock::now(), &error);
+        }
+        to.failure.get_or_insert(error);
     }
 
     /// Waits until something is known of some of them.
@@ -97,9 +109,14 @@ impl WarmUp<'_> {
     }
 
     fn end(&mut self, dial: Dial) {
-        let Some(to) = self.targets.get(dial.target) else { return };
+        let Some(to) = self.targets.get_mut(dial.target) else { return };
         match outcome(&dial.socket, to.pool) {
-            Ok(()) => to.pool.adopt(Conn::over(dial.socket, to.pool.options()), clock::now()),
+            Ok(()) => {
+                if let Some(permit) = to.permit.take() {
+                    permit.succeeded();
+                }
+                to.pool.adopt(Conn::over(dial.socket, to.pool.options()), clock::now());
+            }
             Err(reason) => self.dial(dial.target, dial.next, Some(reason)),
         }
     }

@@ -111,6 +111,8 @@ pub struct ServerConn {
     writing_since: Option<Instant>,
     /// Frames of a multiplexed connection that made no sense.
     passed_over: u64,
+    /// Why the first of them made none, until somebody asks.
+    first_fault: Option<Error>,
 }
 
 /// What a reply mirrors of its request (§3.4, §4.4).
@@ -170,6 +172,7 @@ impl ServerConn {
             mid_message: false,
             writing_since: None,
             passed_over: 0,
+            first_fault: None,
         }
     }
 
@@ -209,7 +212,12 @@ impl ServerConn {
         while let Some((_, message)) = self.frames.cut(buf)? {
             match message.and_then(|inbound| check_request(&inbound).map(|()| inbound)) {
                 Ok(inbound) => return Ok(Some(inbound)),
-                Err(_) => self.passed_over += 1,
+                Err(error) => {
+                    if self.passed_over == 0 {
+                        self.first_fault = Some(error);
+                    }
+                    self.passed_over += 1;
+                }
             }
         }
         Ok(None)
@@ -332,6 +340,11 @@ impl ServerConn {
     /// Frames that were passed over because they made no sense.
     pub fn passed_over(&self) -> u64 {
         self.passed_over
+    }
+
+    /// What was wrong with the first of them, once.
+    pub fn first_fault(&mut self) -> Option<Error> {
+        self.first_fault.take()
     }
 
     /// How many bytes are worth reading at least, at least 1.

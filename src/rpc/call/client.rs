@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use crate::base::fault::{self, Point};
 use crate::base::lock::Mutex;
 use crate::base::{Code, Error, Message, Metainfo, Phase, Result, log, panic};
+use crate::io::backoff::Permit;
 use crate::io::seats::Seat;
 use crate::io::sync::{self, Interrupt, Lease, Pool, PoolOptions, Sent, Stats};
 use crate::io::{Address, Bell, clock, thread};
@@ -168,8 +169,19 @@ struct Call<'a> {
     terms: Terms,
     facts: Facts,
     peer: Option<Arc<str>>,
+    /// When it began.
+    begun: Instant,
     /// The latest look at the clock.
     now: Instant,
+}
+
+/// When a call dials an address.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Dial {
+    /// Unless it could not be reached just before.
+    IfOpen,
+    /// In its turn: the call has no other.
+    AnyWay,
 }
 
 impl Client {
@@ -190,7 +202,7 @@ impl Client {
         let cut_off = Bell::new().map_err(|e| Error::new(Code::OutOfResources, e.to_string()))?;
         let peers = options.addresses.iter().map(|address| Peer {
             name: address.to_string().into(),
-            pool: Arc::new(Pool::new(address.clone(), options.pool)),
+            pool: Pool::new(address.clone(), options.pool),
         });
         Ok(Arc::new(Client {
             peers: peers.collect(),
@@ -222,6 +234,7 @@ impl Client {
             terms: self.terms(options, started),
             facts: Facts::default(),
             peer: None,
+            begun: started,
             now: started,
         };
         let outcome = self
@@ -303,26 +316,25 @@ impl Client {
     }
 
     /// Makes connections to each address, all at once, and leaves them idle for the first calls of either
-    /// kind. The error names the addresses that could not be given all of them within the time; what could be
+    /// kind; of multiplexed ones, those that are not there. An address that could not be reached just before is
+    /// not dialled. The error names the addresses that could not be given all of them within the time; what could be
     /// made stays. Blocks.
     pub fn warm_up(&self, connections: usize, timeout: Duration) -> Result<()> {
         self.check_blocking()?;
         let pool = &self.options.pool;
-        if pool.multiplexed > 0 {
-            return Err(Error::new(
-                Code::Unsupported,
-                "multiplexed connections are made by their first calls",
-            ));
-        }
-        let most = match pool.max_connections {
-            0 => pool.max_idle,
-            limit => pool.max_idle.min(limit),
+        let (most, what) = match (pool.multiplexed, pool.max_connections) {
+            (0, 0) => (pool.max_idle, "what is kept idle at most"),
+            (0, limit) => (pool.max_idle.min(limit), "what is kept idle at most"),
+            (shared, _) => (shared, "what calls share"),
         };
         if connections == 0 || connections > most {
-            let text = format_args!("{connections} is not within 1 and {most}, what is kept idle at most");
+            let text = format_args!("{connections} is not within 1 and {most}, {what}");
             return Err(Error::invalid_argument("connections", text));
         }
-        let failures = sync::warm_up(self.peers.iter().map(|peer| &*peer.pool), connections, timeout);
+        let failures = match pool.multiplexed {
+            0 => sync::warm_up(self.peers.iter().map(|peer| &*peer.pool), connections, timeout),
+            _ => self.shard()?.driver().warm_up(connections, timeout),
+        };
         if self.closed.load(Ordering::Acquire) {
             self.peers.iter().for_each(|peer| peer.pool.clear());
         }
@@ -375,24 +387,41 @@ impl Call<'_> {
         panic::logged(&log::global(), "client", || self.run()).and_then(|outcome| outcome)
     }
 
-    /// Tries addresses until one can be reached; a request that may have been seen is never sent twice.
+    /// Tries addresses until one can be reached; a request that may have been seen is never sent twice. Those
+    /// that are left alone come last.
     fn run(&mut self) -> Result<Response> {
         fault::panic_at(Point::BlockingCall);
-        let client = self.client;
-        let first = client.next_peer.fetch_add(1, Ordering::Relaxed);
-        let tries = client.peers.len().min(MAX_ADDRESSES_TRIED);
+        let peers = &self.client.peers;
+        let first = self.client.next_peer.fetch_add(1, Ordering::Relaxed);
+        let mut unreached: Vec<usize> = Vec::new();
         let mut last_error = None;
-        for peer in client.peers.iter().cycle().skip(first % client.peers.len()).take(tries) {
-            self.peer = Some(Arc::clone(&peer.name));
-            match self.attempt(peer) {
-                Err(error) if is_unreachable(&error) && !self.is_late() => last_error = Some(error),
-                outcome => return outcome,
+        for dial in [Dial::IfOpen, Dial::AnyWay] {
+            for index in (0..peers.len()).map(|step| first.wrapping_add(step) % peers.len()) {
+                if unreached.len() == MAX_ADDRESSES_TRIED {
+                    break;
+                }
+                let passed_over = dial == Dial::IfOpen && !peers[index].pool.may_serve(self.now);
+                if passed_over || unreached.contains(&index) {
+                    continue;
+                }
+                match self.attempt(&peers[index], dial) {
+                    Ok(None) => self.facts.attempts -= 1,
+                    Err(error) if is_unreachable(&error) && !self.is_late() => {
+                        unreached.push(index);
+                        last_error = Some(error);
+                        self.now = clock::now();
+                    }
+                    Ok(Some(response)) => return Ok(response),
+                    Err(error) => return Err(error),
+                }
             }
         }
         Err(last_error.unwrap_or_else(|| Error::new(Code::NoAddress, "no address to call")))
     }
 
-    fn attempt(&mut self, peer: &Peer) -> Result<Response> {
+    /// `None`: the address is left alone.
+    fn attempt(&mut self, peer: &Peer, dial: Dial) -> Result<Option<Response>> {
+        self.peer = Some(Arc::clone(&peer.name));
         self.facts.attempts += 1;
         // Kept until the connection is back in the pool, where the next call finds it.
         let _seat = self.seat(peer)?;
@@ -402,14 +431,26 @@ impl Call<'_> {
                 // The peer had dropped the connection; the next one may be good.
                 Err((_, Sent::Nothing)) => {}
                 Err((error, Sent::Maybe)) => return Err(error),
-                Ok(response) => return Ok(response),
+                Ok(response) => return Ok(Some(response)),
             }
         }
         self.facts.reused_connection = false;
+        let Some(permit) = self.permit(peer, dial)? else { return Ok(None) };
         let left = self.time_left();
-        let dialled = with_interrupt(self.client, self.parent, |interrupt| peer.pool.dial(left, interrupt));
+        let dialled =
+            with_interrupt(self.client, self.parent, |interrupt| peer.pool.dial(permit, left, interrupt));
         let lease = dialled.map_err(|error| self.explain_dial(error, left))?;
-        self.exchange(lease).map_err(|(error, _)| error)
+        self.exchange(lease).map(Some).map_err(|(error, _)| error)
+    }
+
+    fn permit(&mut self, peer: &Peer, dial: Dial) -> Result<Option<Permit>> {
+        let gate = peer.pool.gate();
+        match dial {
+            Dial::IfOpen => Ok(gate.enter(self.now)),
+            Dial::AnyWay => with_interrupt(self.client, self.parent, |interrupt| {
+                sync::wait_to_dial(gate, self.begun, self.terms.deadline, interrupt).map(Some)
+            }),
+        }
     }
 
     /// The right to use a connection to the address, where the number of calls that have it is limited.
@@ -434,7 +475,16 @@ impl Call<'_> {
                 true => Ok(Response::of_oneway()),
                 false => conn.receive(interrupt).map_err(|error| (error, Sent::Maybe)),
             }
-        })?;
+        });
+        let response = match response {
+            Ok(response) => response,
+            Err((error, sent)) => {
+                if error.code() == Code::ConnectionLost {
+                    lease.lost(&error);
+                }
+                return Err((error, sent));
+            }
+        };
         self.facts.reply_bytes = response.wire_bytes;
         self.now = clock::now();
         if !client.closed.load(Ordering::Acquire) {

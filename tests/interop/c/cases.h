@@ -46,6 +46,15 @@ bool case_pool(struct scope *s, struct run *run);
 bool case_close(struct scope *s, struct run *run);
 bool case_volume(struct scope *s, struct run *run);
 
+/* cases_robust.c: servers that stand still or are replaced, messages that are too large, and the like. */
+bool case_protobuf(struct scope *s, struct run *run);
+bool case_told(struct scope *s, struct run *run);
+bool case_cancel(struct scope *s, struct run *run);
+bool case_limit(struct scope *s, struct run *run);
+bool case_frozen(struct scope *s, struct run *run);
+bool case_roll(struct scope *s, struct run *run);
+bool case_base(struct scope *s, struct run *run);
+
 /* cases_help.c: the server goes away. */
 bool case_killed(struct scope *s, struct run *run);
 bool case_drain(struct scope *s, struct run *run);

@@ -47,6 +47,15 @@ const struct test_case all_cases[] = {
     {"close", "closing the client ends its calls", false, case_close},
     {"volume", "120 MB each way; a server that ends the connection meanwhile costs no more than one call", false,
      case_volume},
+    {"protobuf", "a protobuf payload passes as bytes; TTHeader around frames only", true, case_protobuf},
+    {"told", "the server sees the timeout", true, case_told},
+    {"cancel", "a call is cancelled by its context", true, case_cancel},
+    {"base", "a base.Base is seen by the server; Kitex only", true, case_base},
+    {"limit", "64 MiB is refused by the limit of either side", true, case_limit},
+    {"frozen", "prints FREEZE and THAW, then expects SIGSTOP and SIGCONT to the server and a line on stdin", true,
+     case_frozen},
+    {"roll", "prints CALLING, then expects servers to be replaced, and lines on stdin until one says over", true,
+     case_roll},
     {"killed", "prints CALLING, then expects the server to be killed", true, case_killed},
     {"drain", "prints CALLING, then expects the server to be stopped with SIGTERM", true, case_drain},
     {"load", "the same while -c threads call all the time", true, case_load},
@@ -69,12 +78,26 @@ bool is_framed(const struct run *run)
     return run->target.transport == KRPC_TRANSPORT_FRAMED || run->target.transport == KRPC_TRANSPORT_TTHEADER_FRAMED;
 }
 
+/* One, or several with commas between them. */
+static bool add_addresses(krpc_client_options *options, const char *addresses, krpc_error **error)
+{
+    for (const char *from = addresses; from != NULL;) {
+        const char *comma = strchr(from, ',');
+        const krpc_str address = {from, comma == NULL ? strlen(from) : (size_t)(comma - from)};
+        if (krpc_client_options_add_address(options, address, error) != KRPC_OK)
+            return false;
+        from = comma == NULL ? NULL : comma + 1;
+    }
+    return true;
+}
+
 krpc_client *new_client(struct scope *s, const struct target *target)
 {
     krpc_error *error = NULL;
     krpc_client_options *options = krpc_client_options_new(KRPC_STR(SERVER_NAME), &error);
     bool set = options != NULL && krpc_client_options_set_caller(options, KRPC_STR(CLIENT_NAME), &error) == KRPC_OK &&
-               krpc_client_options_add_address(options, krpc_cstr(target->address), &error) == KRPC_OK &&
+               add_addresses(options, target->address, &error) &&
+               krpc_client_options_set_checksum(options, target->checksum, &error) == KRPC_OK &&
                krpc_client_options_set_transport(options, target->transport, &error) == KRPC_OK &&
                krpc_client_options_set_multiplexed(options, target->multiplexed, &error) == KRPC_OK &&
                krpc_client_options_set_timeout_ms(options, target->timeout_ms, &error) == KRPC_OK &&
@@ -176,15 +199,16 @@ int client_main(int argc, char **argv)
 {
     const char *address = NULL, *transport = "ttheader-framed", *names = "all", *server = dialects[0].name;
     bool list = false, verbose = false;
-    struct run run = {{NULL, 0, 10000, 10, 0}, NULL, dialects, 200, 50, false};
+    struct run run = {{NULL, 0, 10000, 10, 0, false}, NULL, dialects, 200, 50, false};
     const struct flag flags[] = {
-        {"addr", "the server's ADDRESS: 127.0.0.1:8888, [::1]:8888 or unix:/path", .text = &address},
+        {"addr", "the server's ADDRESS: 127.0.0.1:8888, [::1]:8888 or unix:/path; several with commas", .text = &address},
         {"transport", "framed, buffered, ttheader, ttheader-framed (the default) or mux", .text = &transport},
         {"case", "NAME,NAME…, or all: every case that needs no help", .text = &names},
         {"n", "calls of each caller in the case callers (50)", .number = &run.calls},
         {"c", "threads in the cases callers and load (200)", .number = &run.callers},
         {"timeout", "of a call (10s)", .milliseconds = &run.target.timeout_ms},
         {"server", "whose answers to expect: kitex (the default, also ours), cpp, python, thriftpy2 or volo", .text = &server},
+        {"checksum", "send and check CRC-32C of payloads", .set = &run.target.checksum},
         {"strict", "also expect texts that only a Kitex server sends", .set = &run.strict},
         {"list", "list the cases", .set = &list},
         {"v", "print the library's log", .set = &verbose},

@@ -14,6 +14,7 @@ struct target {
     int64_t timeout_ms;
     size_t max_idle;    /* connections kept by the pool */
     size_t multiplexed; /* connections that all calls share; 0: each has its own */
+    bool checksum;
 };
 
 /* What differs between the servers, where the transport is the same. */

@@ -52,6 +52,8 @@ extern const struct string_pair biz_extra[BIZ_EXTRA_COUNT];
 #define TRANS_TEXT "own code"
 #define PLAIN_TEXT "plain error"
 #define MAX_BIG_BYTES (64 << 20)
+/* Meta answers to this key with the caller's timeout in ms, 0 if it is not told. */
+#define TELL_TIMEOUT "TELL_TIMEOUT"
 
 /* Structs with one field; the message is owned by the scope. They never fail, as what they write is right. */
 krpc_message *write_string(struct scope *s, int16_t id, krpc_str value);

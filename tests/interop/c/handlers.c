@@ -177,6 +177,14 @@ static void see(struct scope *s, struct string_map *seen, const char *prefix, kr
     seen->pairs[seen->count++] = (struct string_pair){name, value};
 }
 
+static void see_timeout(struct scope *s, struct string_map *seen, const krpc_request *request)
+{
+    krpc_context *context = krpc_request_context(request);
+    int64_t left = krpc_context_time_left_ms(context);
+    krpc_context_free(context);
+    see(s, seen, "", KRPC_STR(TELL_TIMEOUT), format_str(s, "%lld", left == KRPC_FOREVER ? 0LL : (long long)left));
+}
+
 static void handle_meta(void *user_data, krpc_request *request)
 {
     struct job job = begin(user_data, request);
@@ -186,7 +194,7 @@ static void handle_meta(void *user_data, krpc_request *request)
         return;
     }
     const krpc_metainfo *metainfo = krpc_request_metainfo(request);
-    size_t most = 1 + krpc_metainfo_count(metainfo) + backward.count;
+    size_t most = 2 + krpc_metainfo_count(metainfo) + backward.count;
     struct string_map seen = {0, scope_alloc(&job.scope, most * sizeof(struct string_pair))};
     see(&job.scope, &seen, "caller", KRPC_STR(""), krpc_request_caller(request));
 
@@ -200,6 +208,8 @@ static void handle_meta(void *user_data, krpc_request *request)
         const struct string_pair *pair = &backward.pairs[i];
         see(&job.scope, &seen, "arg.", pair->key, pair->value);
         krpc_request_set_backward(request, pair->key, pair->value, NULL);
+        if (str_equal(pair->key, KRPC_STR(TELL_TIMEOUT)))
+            see_timeout(&job.scope, &seen, request);
     }
     reply(&job, write_string_map(&job.scope, RETURN_VALUE, &seen));
 }
@@ -242,6 +252,14 @@ static void handle_second_echo(void *user_data, krpc_request *request)
     reply(&job, write_note(&job.scope, RETURN_VALUE, &note));
 }
 
+/* ---- Blobs -------------------------------------------------------------------------------- */
+
+static void handle_pass(void *user_data, krpc_request *request)
+{
+    struct job job = begin(user_data, request);
+    reply(&job, job.args);
+}
+
 /* ---- Services ----------------------------------------------------------------------------- */
 
 struct method {
@@ -268,6 +286,11 @@ static const struct method interop[] = {
 static const struct method second[] = {
     {"Echo2", 0, handle_second_echo2},
     {"Echo", KRPC_METHOD_FLAG_INLINE, handle_second_echo},
+    {NULL, 0, NULL},
+};
+
+static const struct method blobs[] = {
+    {"Pass", KRPC_METHOD_FLAG_INLINE, handle_pass},
     {NULL, 0, NULL},
 };
 
@@ -298,5 +321,6 @@ static bool add_service(krpc_server_options *options, krpc_str name, const struc
 bool add_services(krpc_server_options *options, struct handlers *handlers, krpc_error **error)
 {
     return add_service(options, KRPC_STR("Interop"), interop, true, handlers, error) &&
-           add_service(options, KRPC_STR("Second"), second, false, handlers, error);
+           add_service(options, KRPC_STR("Second"), second, false, handlers, error) &&
+           add_service(options, KRPC_STR("Blobs"), blobs, false, handlers, error);
 }

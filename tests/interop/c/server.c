@@ -8,10 +8,12 @@
 #include "flags.h"
 #include "handlers.h"
 
-static krpc_server *start(const char *address, struct handlers *handlers, krpc_error **error)
+static krpc_server *start(const char *address, bool checksum, struct handlers *handlers, krpc_error **error)
 {
     krpc_server_options *options = krpc_server_options_new();
     if (krpc_server_options_add_address(options, krpc_cstr(address), error) != KRPC_OK ||
+        krpc_server_options_set_checksum(options, checksum, error) != KRPC_OK ||
+        krpc_server_options_set_follow_caller_timeout(options, true, error) != KRPC_OK ||
         !add_services(options, handlers, error)) {
         krpc_server_options_free(options);
         return NULL;
@@ -45,10 +47,11 @@ int server_main(int argc, char **argv)
 {
     const char *listen = "127.0.0.1:0";
     int64_t grace_ms = 5000;
-    bool verbose = false;
+    bool verbose = false, checksum = false;
     const struct flag flags[] = {
         {"listen", "ADDRESS: 127.0.0.1:0, [::1]:0 or unix:/path", .text = &listen},
         {"exit-wait", "how long a graceful stop waits for running calls (5s)", .milliseconds = &grace_ms},
+        {"checksum", "send and check CRC-32C of payloads", .set = &checksum},
         {"v", "print the library's log", .set = &verbose},
         {0},
     };
@@ -66,7 +69,7 @@ int server_main(int argc, char **argv)
 
     struct handlers handlers = {0};
     krpc_error *error = NULL;
-    krpc_server *server = start(listen, &handlers, &error);
+    krpc_server *server = start(listen, checksum, &handlers, &error);
     if (server == NULL)
         return report_error("server", error);
     krpc_str address = krpc_server_address(server, 0);

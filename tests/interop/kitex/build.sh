@@ -24,6 +24,7 @@ out=$(cd "$1" && pwd)
 cd "$(dirname "$0")"
 idl=../idl/interop.thrift
 streams=../idl/streams.thrift
+based=../idl/based.thrift
 
 # Two builds at a time would generate into the same kitex_gen.
 if command -v flock >/dev/null 2>&1; then
@@ -33,7 +34,7 @@ fi
 
 inputs() {
     go version
-    cksum build.sh go.mod go.sum "$idl" "$streams" ./*.go
+    cksum build.sh go.mod go.sum "$idl" "$streams" "$based" ../idl/base.thrift ./*.go
 }
 stamp=$out/kitex-peer.stamp
 now=$(inputs)
@@ -51,6 +52,7 @@ say "generating code from $(basename "$idl")"
 rm -rf kitex_gen
 # The dependency check would ask go for the Kitex version that go.mod pins anyway.
 "$out/kitex-gen" -type thrift -module kitexpeer -gen-path kitex_gen -no-dependency-check "$idl"
+"$out/kitex-gen" -type thrift -module kitexpeer -gen-path kitex_gen -no-dependency-check "$based"
 # Streams have their second API, which this flag asks for.
 "$out/kitex-gen" -type thrift -module kitexpeer -gen-path kitex_gen -no-dependency-check -streamx "$streams"
 

@@ -10,6 +10,8 @@ import (
 
 	"github.com/cloudwego/kitex/client"
 	"github.com/cloudwego/kitex/pkg/connpool"
+	"github.com/cloudwego/kitex/pkg/remote"
+	"github.com/cloudwego/kitex/pkg/remote/codec"
 	"github.com/cloudwego/kitex/pkg/rpcinfo"
 	"github.com/cloudwego/kitex/pkg/transmeta"
 	"github.com/cloudwego/kitex/transport"
@@ -18,6 +20,11 @@ import (
 	"kitexpeer/kitex_gen/interop/second"
 	"kitexpeer/kitex_gen/interop/unknown"
 )
+
+// newCodec makes the default codec with what can be switched on in it.
+func newCodec(maxSize int, checksum bool) remote.Codec {
+	return codec.NewDefaultCodecWithConfig(codec.CodecConfig{MaxSize: maxSize, CRC32Check: checksum})
+}
 
 const clientName = "interop.client"
 
@@ -74,6 +81,11 @@ type dialer struct {
 	wire    wire
 	timeout time.Duration
 	maxIdle int
+	// Largest payload that is received, and whether payloads carry checksums.
+	maxSize  int
+	checksum bool
+	// Where servers come from, instead of addr.
+	registry *registry
 }
 
 func (d dialer) options() []client.Option {
@@ -84,8 +96,16 @@ func (d dialer) options() []client.Option {
 	if d.wire == wireMux {
 		connections = client.WithMuxConnection(muxConnections)
 	}
-	return append(d.wire.options(),
-		client.WithHostPorts(d.addr),
+	opts := d.wire.options()
+	if d.maxSize > 0 || d.checksum {
+		opts = append(opts, client.WithCodec(newCodec(d.maxSize, d.checksum)))
+	}
+	servers := client.WithHostPorts(strings.Split(d.addr, ",")...)
+	if d.registry != nil {
+		servers = client.WithResolver(d.registry)
+	}
+	return append(opts,
+		servers,
 		client.WithClientBasicInfo(&rpcinfo.EndpointBasicInfo{ServiceName: clientName}),
 		client.WithRPCTimeout(d.timeout),
 		// The default of 50 ms is too tight for a busy test machine.
@@ -120,12 +140,14 @@ func (d dialer) missing(service string) (func(ctx context.Context, s string) (st
 
 func clientMain(args []string) error {
 	fs := flag.NewFlagSet("client", flag.ExitOnError)
-	addr := fs.String("addr", "", "server `address`: host:port, or the path of a Unix socket")
+	addr := fs.String("addr", "", "server `address`: host:port, or the path of a Unix socket; several with commas")
 	wireName := fs.String("transport", string(wireTTHeaderFramed), "framed, buffered, ttheader, ttheader-framed or mux")
 	names := fs.String("case", "all", "case `names`, comma separated; all: every case that needs no help")
 	calls := fs.Int("n", 50, "calls of each caller in the case callers")
 	callers := fs.Int("c", 200, "concurrent callers in the cases callers and load")
 	timeout := fs.Duration("timeout", 10*time.Second, "RPC timeout")
+	maxSize := fs.Int("max-size", 0, "largest payload in `bytes` (0: no limit)")
+	checksum := fs.Bool("checksum", false, "send and check CRC-32C of payloads")
 	strict := fs.Bool("strict", false, "also require texts that only a Kitex server sends")
 	list := fs.Bool("list", false, "list the cases and exit")
 	verbose := fs.Bool("v", false, "keep Kitex's own log")
@@ -149,7 +171,7 @@ func clientMain(args []string) error {
 	if err != nil {
 		return err
 	}
-	r, err := newRun(dialer{addr: *addr, wire: w, timeout: *timeout, maxIdle: 10})
+	r, err := newRun(dialer{addr: *addr, wire: w, timeout: *timeout, maxIdle: 10, maxSize: *maxSize, checksum: *checksum})
 	if err != nil {
 		return err
 	}

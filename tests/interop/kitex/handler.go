@@ -24,6 +24,8 @@ const (
 	plainText   = "plain error"
 	panicText   = "panic on request"
 	maxBigBytes = 64 << 20
+	// Meta answers to this key with the caller's timeout in ms, 0 if it is not told.
+	tellTimeout = "TELL_TIMEOUT"
 )
 
 func bizExtra() map[string]string {
@@ -93,6 +95,9 @@ func (h *interopHandler) Meta(ctx context.Context, backward map[string]string) (
 	}
 	for k, v := range backward {
 		seen["arg."+k] = v
+	}
+	if _, ok := backward[tellTimeout]; ok {
+		seen[tellTimeout] = fmt.Sprint(rpcinfo.GetRPCInfo(ctx).Config().RPCTimeout().Milliseconds())
 	}
 	metainfo.SendBackwardValuesFromMap(ctx, backward)
 	return seen, nil

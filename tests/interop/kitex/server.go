@@ -27,6 +27,8 @@ func serverMain(args []string) error {
 	unix := fs.String("unix", "", "listen on this Unix socket `path` instead of TCP")
 	exitWait := fs.Duration("exit-wait", 0, "how long a graceful stop waits for running calls (0: Kitex's default)")
 	mux := fs.Bool("mux", false, "serve multiplexing clients, and no others: what Kitex calls the mux transport")
+	maxSize := fs.Int("max-size", 0, "largest payload in `bytes` (0: no limit)")
+	checksum := fs.Bool("checksum", false, "send and check CRC-32C of payloads")
 	stats := fs.Bool("stats", false, "print CPU use and call count to stderr on exit, as one JSON line")
 	verbose := fs.Bool("v", false, "keep Kitex's own log")
 	fs.Parse(args)
@@ -49,6 +51,9 @@ func serverMain(args []string) error {
 	}
 	if *mux {
 		opts = append(opts, server.WithMuxTransport())
+	}
+	if *maxSize > 0 || *checksum {
+		opts = append(opts, server.WithCodec(newCodec(*maxSize, *checksum)))
 	}
 	var calls atomic.Int64
 	if *stats {
@@ -86,7 +91,10 @@ func newServer(ln net.Listener, opts ...server.Option) (server.Server, error) {
 	if err := second.RegisterService(svr, new(secondHandler)); err != nil {
 		return nil, err
 	}
-	return svr, nil
+	if err := registerBased(svr); err != nil {
+		return nil, err
+	}
+	return svr, registerBlobs(svr)
 }
 
 func countCalls(n *atomic.Int64) endpoint.Middleware {
