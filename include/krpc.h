@@ -612,6 +612,48 @@ typedef int32_t krpc_report_format;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
+/** How further attempts come about. */
+enum krpc_retry_kind
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    /** After a failed attempt, one after the other. */
+    KRPC_RETRY_FAILURE = 0,
+    /** After a delay without an answer, side by side; the first end of any kind ends the call. */
+    KRPC_RETRY_BACKUP = 1,
+    /** Both: after a delay or a failure, and an attempt that fails leaves the call to the others. */
+    KRPC_RETRY_MIXED = 2,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum krpc_retry_kind krpc_retry_kind;
+#else
+typedef int32_t krpc_retry_kind;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/** Which errors are worth another attempt, of the kinds FAILURE and MIXED. */
+enum krpc_retry_errors
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    /** Timeouts of an attempt only: the default. */
+    KRPC_RETRY_ERRORS_TIMEOUTS = 0,
+    /** All, but business errors: those are answers. */
+    KRPC_RETRY_ERRORS_ALL = 1,
+    /** All but timeouts: for methods that must not run twice at once. */
+    KRPC_RETRY_ERRORS_NO_TIMEOUTS = 2,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum krpc_retry_errors krpc_retry_errors;
+#else
+typedef int32_t krpc_retry_errors;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
 /** Whether a field may or must be absent. */
 enum krpc_requiredness
 #if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
@@ -844,6 +886,15 @@ typedef struct krpc_reply krpc_reply;
 typedef struct krpc_request krpc_request;
 
 /**
+ * Builder of a retry policy (governance.md §1). With one, a call may take several attempts, each with the
+ * call's timeout for itself; the caller's deadline (`parent`) holds for all. Attempts that lose are
+ * cancelled. What each attempt came to is in the reply: `krpc_reply_attempt`.
+ *
+ * Where it is used it is copied. Free it with `krpc_retry_free`.
+ */
+typedef struct krpc_retry krpc_retry;
+
+/**
  * Threads that drive sockets ("krpc-io-N") and run handlers ("krpc-work-N"). They are made by
  * `krpc_runtime_new` and by work that comes, never at load, and are gone after `krpc_runtime_shutdown`
  * or `krpc_runtime_free`. All signals are blocked in them but those that report their own faults;
@@ -945,6 +996,8 @@ typedef struct krpc_call_options {
      * Borrowed for the call.
      */
     const krpc_context *parent;
+    /** The call's own retry policy, which comes before its method's, or NULL. Copied. */
+    const krpc_retry *retry;
 } krpc_call_options;
 
 /**
@@ -1216,6 +1269,22 @@ typedef struct krpc_facts {
     /** 1 if the call used a connection that an earlier call had left, else 0. */
     uint32_t reused_connection;
 } krpc_facts;
+
+/** One attempt of a call with a retry policy. Sized struct: start from `KRPC_ATTEMPT_INIT`. */
+typedef struct krpc_attempt {
+    /** `sizeof(krpc_attempt)` as the caller was compiled. */
+    size_t struct_size;
+    /** Where it went; empty if it found no address. Borrowed from the reply. */
+    krpc_str peer;
+    /** From the start of the call to its own, in microseconds. */
+    uint64_t begun_us;
+    /** How long it took, in microseconds; 0 of one that was under way when the call ended. */
+    uint64_t took_us;
+    /** How it ended, a `krpc_status`: OK also for an answer that is a business error, CANCELLED if it was given up. */
+    int32_t status;
+    /** 1 if it was under way when the call ended, else 0. */
+    uint32_t running;
+} krpc_attempt;
 
 /**
  * Who made a caller's connection through a unix socket. Sized struct: start from
@@ -3189,6 +3258,25 @@ krpc_stream *krpc_reply_take_stream(krpc_reply *reply);
 krpc_status krpc_reply_facts(const krpc_reply *reply, krpc_facts *facts);
 
 /**
+ * How many attempts are known one by one: 0 for a call that took one, else their number.
+ *
+ * Thread: any thread. Errors: none; 0 if `reply` is NULL. Since: 0.1.
+ */
+size_t krpc_reply_attempt_count(const krpc_reply *reply);
+
+/**
+ * One attempt, in the order of their starts.
+ *
+ * `index`: below `krpc_reply_attempt_count`. `attempt`: its `struct_size` must be set; the fields that it has
+ * room for are filled in, views are borrowed from `reply`.
+ *
+ * Thread: any thread. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_status krpc_reply_attempt(const krpc_reply *reply,
+                               size_t index,
+                               krpc_attempt *attempt);
+
+/**
  * Frees a reply and all that is borrowed from it. NULL is fine.
  *
  * Thread: any thread, once. Errors: none. Since: 0.1.
@@ -3449,6 +3537,138 @@ krpc_status krpc_request_fail(krpc_request *request,
  * Thread: any thread, once. Errors: none. Since: 0.1.
  */
 void krpc_request_free(krpc_request *request);
+
+/* ---- krpc_retry: when a call takes another attempt --------------------------------------- */
+
+/**
+ * A policy with the defaults of its kind: FAILURE two retries, BACKUP and MIXED one; no backoff.
+ *
+ * `kind`: a `krpc_retry_kind`. `delay_ms`: of BACKUP and MIXED, after how many milliseconds without an
+ * answer another attempt begins, at least 1; the method's p99 is a good value. 0 for FAILURE.
+ * Returns an owned policy, or NULL and an error.
+ *
+ * Thread: any thread. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_retry *krpc_retry_new(int32_t kind,
+                           uint32_t delay_ms,
+                           krpc_error **error);
+
+/**
+ * A policy as config centres carry it: `{"enable":true,"type":2,"mixed_policy":{"retry_delay_ms":40,…}}`
+ * (governance.md §1.8).
+ *
+ * `json`: UTF-8, borrowed. Returns an owned policy, or NULL and an error that says what is refused.
+ *
+ * Thread: any thread. Errors: INVALID_ARGUMENT, MALFORMED. Since: 0.1.
+ */
+krpc_retry *krpc_retry_from_json(krpc_str json,
+                                 krpc_error **error);
+
+/**
+ * How many further attempts there are at most: FAILURE 0 to 5, BACKUP 0 to 2, MIXED 0 to 3; 0 is "never
+ * retry".
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT; then nothing has changed. Since: 0.1.
+ */
+krpc_status krpc_retry_set_max_retries(krpc_retry *retry,
+                                       uint32_t max_retries,
+                                       krpc_error **error);
+
+/**
+ * No further attempt begins when the call has lasted longer, in milliseconds; 0, the default, is no limit.
+ * BACKUP ignores it.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_status krpc_retry_set_max_duration_ms(krpc_retry *retry,
+                                           uint32_t max_duration_ms,
+                                           krpc_error **error);
+
+/**
+ * A pause before each further attempt after a failure, in milliseconds: from `min_ms` to less than `max_ms`
+ * at random, or always `min_ms` if both are the same; 0 and 0 is none, which is the default. BACKUP
+ * ignores it.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT; then nothing has changed. Since: 0.1.
+ */
+krpc_status krpc_retry_set_backoff_ms(krpc_retry *retry,
+                                      uint32_t min_ms,
+                                      uint32_t max_ms,
+                                      krpc_error **error);
+
+/**
+ * Which errors are worth another attempt: a `krpc_retry_errors`. BACKUP ignores it.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT; then nothing has changed. Since: 0.1.
+ */
+krpc_status krpc_retry_set_errors(krpc_retry *retry,
+                                  int32_t errors,
+                                  krpc_error **error);
+
+/**
+ * Whether further attempts go to the address of the one before; by default they avoid all earlier ones, if
+ * there are others.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_status krpc_retry_set_same_node(krpc_retry *retry,
+                                     bool same_node,
+                                     krpc_error **error);
+
+/**
+ * Whether calls made while serving a request that is itself a retry are made without retries: true by
+ * default, so that attempts do not multiply over hops.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_status krpc_retry_set_chain_stop(krpc_retry *retry,
+                                      bool chain_stop,
+                                      krpc_error **error);
+
+/**
+ * The part of a method's attempts in ten seconds that may be further ones, above 0 and at most 0.3; default
+ * 0.1. Up to 10 attempts in that time are free.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT; then nothing has changed. Since: 0.1.
+ */
+krpc_status krpc_retry_set_share(krpc_retry *retry,
+                                 double share,
+                                 krpc_error **error);
+
+/**
+ * Lets the delay of BACKUP and MIXED follow the method's own latency, which the reference cannot.
+ *
+ * `quantile`: e.g. 0.95, between 0 and 1. `min_samples`: how many first attempts in ten seconds it takes; with
+ * fewer the fixed delay counts. `min_ms`, `max_ms`: bounds of the delay.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT; then nothing has changed. Since: 0.1.
+ */
+krpc_status krpc_retry_set_delay_quantile(krpc_retry *retry,
+                                          double quantile,
+                                          uint32_t min_samples,
+                                          uint32_t min_ms,
+                                          uint32_t max_ms,
+                                          krpc_error **error);
+
+/**
+ * Frees a policy. NULL is fine.
+ *
+ * Thread: any thread, once. Errors: none. Since: 0.1.
+ */
+void krpc_retry_free(krpc_retry *retry);
+
+/**
+ * Gives a method's calls a retry policy; a call's own (`krpc_call_options.retry`) comes first.
+ *
+ * `method`: its name without the service, or "*" for all methods without a policy of their own; UTF-8, copied.
+ * `retry`: copied. Takes the place of an earlier policy for the same method.
+ *
+ * Thread: one at a time. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_status krpc_client_options_set_retry(krpc_client_options *options,
+                                          krpc_str method,
+                                          const krpc_retry *retry,
+                                          krpc_error **error);
 
 /* ---- krpc_runtime: the threads that serve ------------------------------------------------ */
 
@@ -5232,7 +5452,7 @@ static inline krpc_bytes krpc_view(const void *ptr, size_t len)
 #endif
 
 /** Initialiser of a `krpc_call_options`: its size, and the default in every field. */
-#define KRPC_CALL_OPTIONS_INIT {sizeof(krpc_call_options), 0, NULL, NULL}
+#define KRPC_CALL_OPTIONS_INIT {sizeof(krpc_call_options), 0, NULL, NULL, NULL}
 
 /** Initialiser of a `krpc_client_stats`: its size, and the default in every field. */
 #define KRPC_CLIENT_STATS_INIT {sizeof(krpc_client_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
@@ -5251,6 +5471,9 @@ static inline krpc_bytes krpc_view(const void *ptr, size_t len)
 
 /** Initialiser of a `krpc_facts`: its size, and the default in every field. */
 #define KRPC_FACTS_INIT {sizeof(krpc_facts), 0, 0, 0, 0, 0}
+
+/** Initialiser of a `krpc_attempt`: its size, and the default in every field. */
+#define KRPC_ATTEMPT_INIT {sizeof(krpc_attempt), {NULL, 0}, 0, 0, 0, 0}
 
 /** Initialiser of a `krpc_peer_credentials`: its size, and the default in every field. */
 #define KRPC_PEER_CREDENTIALS_INIT {sizeof(krpc_peer_credentials), 0, 0, 0}

@@ -31,6 +31,7 @@ pub mod reader;
 pub mod reply;
 pub mod report;
 pub mod request;
+pub mod retry;
 pub mod runtime;
 pub mod server;
 pub mod server_options;

@@ -2,6 +2,7 @@
 
 pub mod addr;
 pub mod backoff;
+pub mod chance;
 pub mod client;
 pub mod clock;
 pub mod inline;

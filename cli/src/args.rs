@@ -22,6 +22,7 @@ Examples:
   krpc idl template --idl chat.thrift Chat/Say | krpc call --idl chat.thrift -e host:8888 -m Chat/Say
   krpc call --idl chat.thrift -e 127.0.0.1:8888 -m Chat/Talk < messages.jsonl
   krpc call --profile staging -m Chat/Say -d '{\"text\":\"hi\"}' --timeout 200ms --json-status
+  krpc call ... --timeout 1s --retry mixed --backup-delay 200ms --max-retries 2
 
 The request is the value of the method's only argument, or an object of all arguments if it has
 none or several. The result goes to stdout, everything else to stderr. kitexcall's flags are
@@ -222,15 +223,38 @@ pub struct TargetArgs {
     /// Metainfo for all services below; may be repeated.
     #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
     pub meta_persistent: Vec<(String, String)>,
-    /// Not in this version.
-    #[arg(long, value_name = "POLICY", help_heading = "Not in this version")]
-    pub retry: Option<String>,
-    /// Not in this version.
-    #[arg(long, value_name = "N", help_heading = "Not in this version")]
+    /// Try again: after a failure, after a delay, or both; --timeout is then for each attempt.
+    #[arg(long, value_name = "KIND", help_heading = "Retries")]
+    pub retry: Option<RetryKind>,
+    /// Further attempts at most [default: failure 2, backup and mixed 1].
+    #[arg(long, value_name = "N", help_heading = "Retries")]
     pub max_retries: Option<u32>,
-    /// Not in this version.
-    #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "Not in this version")]
+    /// Backup and mixed: another attempt begins after so long without an answer.
+    #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "Retries")]
     pub backup_delay: Option<Duration>,
+    /// Which errors are worth another attempt [default: timeouts].
+    #[arg(long, value_name = "ERRORS", help_heading = "Retries")]
+    pub retry_on: Option<RetryOn>,
+}
+
+/// How further attempts come about.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RetryKind {
+    /// After a failed attempt, one after the other.
+    Failure,
+    /// After a delay, side by side; the first end of any kind counts.
+    Backup,
+    /// Both.
+    Mixed,
+}
+
+/// Which errors are worth another attempt.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RetryOn {
+    /// Timeouts of an attempt.
+    Timeouts,
+    /// All errors but business errors.
+    All,
 }
 
 /// What to send.

@@ -18,6 +18,7 @@ use serde_json::value::RawValue;
 use crate::args::{CallArgs, Layout};
 use crate::config::Settings;
 use crate::exit::{Exit, Failure, Result};
+use crate::retry::Tried;
 use crate::target::{self, Target};
 use crate::{input, output, signals};
 
@@ -203,6 +204,7 @@ impl Outcome {
             request_bytes: Some(facts.request_bytes),
             reply_bytes: Some(facts.reply_bytes),
             attempts: Some(facts.attempts),
+            tried: Tried::all(reply),
             meta: backward(reply.metainfo()),
             ..Status::default()
         };
@@ -299,6 +301,9 @@ struct Status<'a> {
     reply_bytes: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     attempts: Option<u32>,
+    /// The attempts of a call that took several.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tried: Vec<Tried>,
     #[serde(skip_serializing_if = "Option::is_none")]
     messages_sent: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -10,6 +10,7 @@ mod idl;
 mod input;
 mod kitexcall;
 mod output;
+mod retry;
 mod serve;
 mod signals;
 mod target;

@@ -15,6 +15,7 @@ use crate::args::{TargetArgs, TransportArg};
 use crate::config::Settings;
 use crate::exit::{Exit, Failure, Result};
 use crate::idl::{self, Found};
+use crate::retry;
 
 /// A method of a destination, ready to be called.
 pub struct Target {
@@ -32,7 +33,7 @@ impl Target {
     /// Checks in kitexcall's order: IDL, method and endpoint, transport.
     pub fn new(args: &mut TargetArgs, settings: &Settings) -> Result<Target> {
         settings.fill_target(args)?;
-        refuse_retry(args)?;
+        let retry = retry::policy(args)?;
         let schema = idl::load(&args.idl)?;
         let found = idl::find(&schema, args.method.as_deref())?;
         let endpoints = addresses(&args.endpoint)?;
@@ -47,6 +48,7 @@ impl Target {
         options.addresses = endpoints.clone();
         options.transport = transport;
         options.timeout = args.timeout;
+        options.retries = retry.map(|policy| ("*".to_owned(), policy)).into_iter().collect();
         let client = Client::new(options).map_err(|error| Failure::library(Exit::Usage, "client", &error))?;
         let metainfo = metainfo(args);
         if !metainfo.is_empty() {
@@ -115,7 +117,7 @@ impl Target {
 
     /// Calls as part of a piece of work that may be cancelled.
     pub fn call(&self, request: &Message, parent: Option<&Context>) -> Reply {
-        let options = CallOptions { timeout: None, metainfo: Some(&self.metainfo), parent };
+        let options = CallOptions { metainfo: Some(&self.metainfo), parent, ..CallOptions::default() };
         self.client.call(&self.method, request, &options)
     }
 }
@@ -160,18 +162,6 @@ pub fn check_header(transport: TransportArg, what: &str) -> Result<()> {
             "It looks like the transport protocol does not support {what}, use --transport ttheader-framed or ttheader please"
         ))),
         _ => Ok(()),
-    }
-}
-
-fn refuse_retry(args: &TargetArgs) -> Result<()> {
-    let flags = [
-        ("--retry", args.retry.is_some()),
-        ("--max-retries", args.max_retries.is_some()),
-        ("--backup-delay", args.backup_delay.is_some()),
-    ];
-    match flags.iter().find(|(_, given)| *given) {
-        Some((flag, _)) => Err(Failure::unsupported(format_args!("{flag}: retries are not in this version"))),
-        None => Ok(()),
     }
 }
 

@@ -510,6 +510,8 @@ static krpc_call_options some_krpc_call_options(gen *g)
         options.metainfo = (const krpc_metainfo *)pick(g, T_krpc_metainfo, ANY);
     if (one_in(g, 3))
         options.parent = (const krpc_context *)pick(g, T_krpc_context, ANY);
+    if (one_in(g, 3))
+        options.retry = (const krpc_retry *)pick(g, T_krpc_retry, ANY);
     if (one_in(g, 32))
         options.struct_size = one_in(g, 2) ? 0 : SIZE_MAX;
     return options;

@@ -13,9 +13,11 @@ use crate::capi::message::krpc_message;
 use crate::capi::metainfo::krpc_metainfo;
 use crate::capi::method::krpc_method;
 use crate::capi::reply::krpc_reply;
+use crate::capi::retry::krpc_retry;
 use crate::capi::status::krpc_status;
 use crate::capi::types::{SizedStruct, krpc_str, read_sized, write_sized};
 use crate::observe::handles::Kind;
+use crate::rpc::call::retry::CallPolicy;
 use crate::rpc::call::{CallOptions, Client, Method, Reply};
 
 /// Calls one destination. Any number of threads may call at once; each call in flight has a connection
@@ -44,6 +46,8 @@ pub struct krpc_call_options {
     /// The work that the call is part of, or NULL: its end, deadline and pairs are the call's as well.
     /// Borrowed for the call.
     pub parent: *const krpc_context,
+    /// The call's own retry policy, which comes before its method's, or NULL. Copied.
+    pub retry: *const krpc_retry,
 }
 
 impl Default for krpc_call_options {
@@ -53,6 +57,7 @@ impl Default for krpc_call_options {
             timeout_ms: 0,
             metainfo: std::ptr::null(),
             parent: std::ptr::null(),
+            retry: std::ptr::null(),
         }
     }
 }
@@ -257,7 +262,7 @@ unsafe fn call(
     // SAFETY: the host vouches for the handles; the clone keeps the client for the whole call.
     let client = Arc::clone(unsafe { handle::get(client, "client")? });
     // SAFETY: as above.
-    let (message, options) = unsafe { (request_of(request)?, options_of(options)?) };
+    let (message, options) = unsafe { (request_of(request)?, options_of(&client, options)?) };
     Ok(client.call(method, &message, &options.as_call_options()))
 }
 
@@ -273,20 +278,26 @@ pub(super) struct Options<'a> {
     timeout: Option<Duration>,
     metainfo: Option<&'a Metainfo>,
     parent: Option<&'a Framed>,
+    retry: Option<CallPolicy>,
 }
 
-impl<'a> Options<'a> {
-    pub(super) fn as_call_options(&self) -> CallOptions<'a> {
+impl Options<'_> {
+    pub(super) fn as_call_options(&self) -> CallOptions<'_> {
         let parent = self.parent.map(|parent| &parent.context);
-        CallOptions { timeout: self.timeout, metainfo: self.metainfo, parent }
+        CallOptions { timeout: self.timeout, metainfo: self.metainfo, retry: self.retry.as_ref(), parent }
     }
 }
 
-pub(super) unsafe fn options_of<'a>(options: *const krpc_call_options) -> Result<Options<'a>> {
+pub(super) unsafe fn options_of<'a>(
+    client: &Client,
+    options: *const krpc_call_options,
+) -> Result<Options<'a>> {
     // SAFETY: the host vouches for a struct of the size that it says, and for the handles in it.
     unsafe {
         let given = read_sized(options, "options")?;
+        let retry = handle::optional(given.retry, "options.retry")?;
         Ok(Options {
+            retry: retry.map(|policy| client.call_policy(policy.clone())),
             timeout: call_timeout(given.timeout_ms, "options.timeout_ms")?,
             metainfo: handle::optional(given.metainfo, "options.metainfo")?,
             parent: handle::optional(given.parent, "options.parent")?,

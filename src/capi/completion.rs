@@ -123,7 +123,7 @@ pub unsafe extern "C" fn krpc_client_start(
         let (client, method) =
             unsafe { (handle::get(client, "client")?, &handle::get(method, "method")?.method) };
         // SAFETY: as above.
-        let (message, options) = unsafe { (request_of(request)?, options_of(options)?) };
+        let (message, options) = unsafe { (request_of(request)?, options_of(client, options)?) };
         client.prepare()?;
         let (operation, completer) = style?.begin(|| client.callbacks())?;
         let options = options.as_call_options();
@@ -155,14 +155,15 @@ pub unsafe extern "C" fn krpc_client_start_many(
     put(started, 0);
     guard(error, || {
         // SAFETY: the host vouches for handles, struct and `count` calls.
-        let (client, queue, calls, options) = unsafe {
+        let (client, queue, calls) = unsafe {
             (
                 handle::get(client, "client")?,
                 handle::get(queue, "queue")?,
                 read_many(calls, call_size, count, "calls")?,
-                options_of(options)?,
             )
         };
+        // SAFETY: as above.
+        let options = unsafe { options_of(client, options)? };
         client.prepare()?;
         // SAFETY: as above.
         let calls = calls.iter().map(|call| unsafe { prepare(call) }).collect::<Result<Vec<_>>>()?;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::base::{Error, Message, Metainfo};
+use crate::base::{Code, Error, Message, Metainfo};
 use crate::capi::error::{Failure, krpc_error};
 use crate::capi::guard::{guard, guard_or};
 use crate::capi::handle::{self, Opaque, Slot};
@@ -13,7 +13,8 @@ use crate::capi::stream::krpc_stream;
 use crate::capi::types::{SizedStruct, krpc_str, write_sized};
 use crate::observe::handles::Kind;
 use crate::op::spent::Spent;
-use crate::rpc::call::{Facts, Reply, ReplyParts};
+use crate::rpc::call::retry::AttemptEnd;
+use crate::rpc::call::{AttemptFact, Facts, Reply, ReplyParts};
 use crate::rpc::stream::Stream;
 
 /// The end of a call: message, pairs sent back, facts, and an error unless all went well. Immutable. Operations
@@ -43,6 +44,7 @@ pub(super) struct Ended {
     peer: Option<Arc<str>>,
     facts: Facts,
     stream: Option<Stream>,
+    attempts: Option<Box<[AttemptFact]>>,
 }
 
 impl Ended {
@@ -86,6 +88,7 @@ impl Ended {
             peer: None,
             facts: Facts::default(),
             stream: None,
+            attempts: None,
         }
     }
 }
@@ -110,7 +113,7 @@ pub(super) fn leave(reply: Box<Slot<Ended>>, spent: &mut Spent) {
 impl From<Reply> for Ended {
     fn from(reply: Reply) -> Ended {
         // Moved, not cloned: this is on the way of every call.
-        let ReplyParts { message, metainfo, error, peer, facts } = reply.into_parts();
+        let ReplyParts { message, metainfo, error, peer, facts, attempts } = reply.into_parts();
         Ended {
             is_small: error.is_none() && facts.reply_bytes <= SMALL_REPLY && is_small(message.as_ref()),
             status: error.as_ref().map_or(krpc_status::KRPC_OK, |error| error.code().into()),
@@ -121,6 +124,7 @@ impl From<Reply> for Ended {
             peer,
             facts,
             stream: None,
+            attempts,
         }
     }
 }
@@ -271,6 +275,89 @@ pub unsafe extern "C" fn krpc_reply_facts(reply: *const krpc_reply, facts: *mut 
         // SAFETY: the host vouches for a struct of the size that it says.
         unsafe { write_sized(facts, "facts", filled) }
     })
+}
+
+/// One attempt of a call with a retry policy. Sized struct: start from `KRPC_ATTEMPT_INIT`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct krpc_attempt {
+    /// `sizeof(krpc_attempt)` as the caller was compiled.
+    pub struct_size: usize,
+    /// Where it went; empty if it found no address. Borrowed from the reply.
+    pub peer: krpc_str,
+    /// From the start of the call to its own, in microseconds.
+    pub begun_us: u64,
+    /// How long it took, in microseconds; 0 of one that was under way when the call ended.
+    pub took_us: u64,
+    /// How it ended, a `krpc_status`: OK also for an answer that is a business error, CANCELLED if it was given up.
+    pub status: i32,
+    /// 1 if it was under way when the call ended, else 0.
+    pub running: u32,
+}
+
+impl Default for krpc_attempt {
+    fn default() -> krpc_attempt {
+        krpc_attempt { struct_size: 0, peer: krpc_str::EMPTY, begun_us: 0, took_us: 0, status: 0, running: 0 }
+    }
+}
+
+// SAFETY: repr(C), `struct_size` first; integers and a view that is only written.
+unsafe impl SizedStruct for krpc_attempt {}
+
+/// How many attempts are known one by one: 0 for a call that took one, else their number.
+///
+/// Thread: any thread. Errors: none; 0 if `reply` is NULL. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_reply_attempt_count(reply: *const krpc_reply) -> usize {
+    // SAFETY: the host vouches for the handle.
+    guard_or(0, || unsafe { handle::get(reply, "reply") }.map_or(0, |ended| ended.attempts().len()))
+}
+
+/// One attempt, in the order of their starts.
+///
+/// `index`: below `krpc_reply_attempt_count`. `attempt`: its `struct_size` must be set; the fields that it has
+/// room for are filled in, views are borrowed from `reply`.
+///
+/// Thread: any thread. Errors: INVALID_ARGUMENT. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn krpc_reply_attempt(
+    reply: *const krpc_reply,
+    index: usize,
+    attempt: *mut krpc_attempt,
+) -> krpc_status {
+    guard(std::ptr::null_mut(), || {
+        // SAFETY: the host vouches for the handle.
+        let attempts = unsafe { handle::get(reply, "reply")? }.attempts();
+        let known = attempts.get(index).ok_or_else(|| {
+            Error::invalid_argument("index", format_args!("{index} of {} attempts", attempts.len()))
+        })?;
+        // SAFETY: the host vouches for a struct of the size that it says.
+        unsafe { write_sized(attempt, "attempt", krpc_attempt::of(known)) }
+    })
+}
+
+impl Ended {
+    fn attempts(&self) -> &[AttemptFact] {
+        self.attempts.as_deref().unwrap_or_default()
+    }
+}
+
+impl krpc_attempt {
+    fn of(fact: &AttemptFact) -> krpc_attempt {
+        krpc_attempt {
+            struct_size: 0,
+            peer: fact.peer.as_ref().map_or(krpc_str::EMPTY, |peer| krpc_str::of(peer.as_bytes())),
+            begun_us: fact.begun.as_micros() as u64,
+            took_us: fact.took.as_micros() as u64,
+            status: match fact.end {
+                None | Some(AttemptEnd::Ok | AttemptEnd::Biz | AttemptEnd::Declared) => 0,
+                Some(AttemptEnd::TimedOut) => Code::Timeout as i32,
+                Some(AttemptEnd::Failed(code)) => code as i32,
+                Some(AttemptEnd::Dropped) => Code::Cancelled as i32,
+            },
+            running: u32::from(fact.end.is_none()),
+        }
+    }
 }
 
 /// Frees a reply and all that is borrowed from it. NULL is fine.

@@ -5,10 +5,11 @@
 //! for a whole burst; its task hands each to an idle connection or to a fresh one.
 
 mod driver;
+mod exchange;
 mod line;
 mod mux;
 mod waiting;
 mod warm_up;
 
 pub use driver::{Driver, DriverOptions};
-pub use line::{End, Exchange};
+pub use exchange::{Attempt, End, Exchange, Route};

@@ -48,6 +48,7 @@ kinds! {
     Stream = "stream",
     StreamHook = "stream_hook",
     StreamRecord = "stream_record",
+    Retry = "retry",
 }
 
 /// On a cache line of its own: threads that make and free handles of different kinds don't meet here.

@@ -193,6 +193,16 @@ impl<T: Outcome> Completer<T> {
         }
     }
 
+    /// Puts a hook in the place of the one that is there, which it returns. Once somebody has asked for the end,
+    /// that one has run and this one never will.
+    pub fn replace_hook(&self, hook: CancelHook) -> Option<CancelHook> {
+        let mut state = lock(&self.shared.as_ref()?.state);
+        match state.asked {
+            Some(_) => None,
+            None => state.hook.replace(hook),
+        }
+    }
+
     /// Why the end was asked for, if it was.
     pub fn is_cancelled(&self) -> Option<Cause> {
         self.shared.as_ref().and_then(|shared| lock(&shared.state).asked)

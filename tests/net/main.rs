@@ -7,6 +7,7 @@ mod limited;
 mod load;
 mod multiplexed;
 mod resets;
+mod retried;
 mod shards;
 mod slow;
 mod started;

@@ -108,16 +108,29 @@ fn requests() {
 #[test]
 fn what_this_version_cannot_do() {
     let server = Serve::start(CHAT, &[]);
-    let table: &[&[&str]] = &[
-        &["--transport", "mux"],
-        &["--transport", "gRPC"],
-        &["--retry", "mixed"],
-        &["--max-retries", "2"],
-        &["--backup-delay", "10ms"],
-        &["-type", "protobuf"],
-    ];
+    let table: &[&[&str]] = &[&["--transport", "mux"], &["--transport", "gRPC"], &["-type", "protobuf"]];
     for args in table {
         server.call("Big", &[*args, &["-d", "1"]].concat()).fails(1, "UNSUPPORTED: ");
+    }
+}
+
+#[test]
+fn retries() {
+    let server = Serve::start(CHAT, &[]);
+    let table: &[(&[&str], &str)] = &[
+        (&["--retry", "mixed"], "--retry backup and mixed need --backup-delay"),
+        (&["--max-retries", "2"], "--max-retries needs --retry"),
+        (&["--backup-delay", "10ms"], "--backup-delay needs --retry"),
+        (&["--retry-on", "all"], "--retry-on needs --retry"),
+        (
+            &["--retry", "failure", "--backup-delay", "10ms"],
+            "--backup-delay goes with --retry backup or mixed",
+        ),
+        (&["--retry", "mixed", "--backup-delay", "10ms", "--max-retries", "4"], "invalid MaxRetryTimes[4]"),
+        (&["--retry", "mixed", "--backup-delay", "0s"], "invalid retry delay duration in mixedRetryer"),
+    ];
+    for (args, text) in table {
+        server.call("Big", &[*args, &["-d", "1"]].concat()).fails(1, text);
     }
 }
 

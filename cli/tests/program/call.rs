@@ -196,3 +196,27 @@ fn from_start_to_result_within_15_ms() {
     let best = (0..100).map(|_| time()).find(|time| *time <= Duration::from_millis(15));
     assert!(best.is_some());
 }
+
+/// The first attempt times out, the second has been under way since the delay.
+#[test]
+fn a_mixed_retry_meets_a_slow_replica() {
+    let answers = r#"{"Chat/Big": [{"delay_ms": 2000}, {"delay_ms": 300}, {"delay_ms": 300}]}"#;
+    let retry =
+        ["--timeout", "400ms", "--retry", "mixed", "--backup-delay", "200ms", "-d", "1", "--json-status"];
+    let server = Serve::with_answers(CHAT, answers, &[]);
+    let ran = server.call("Big", &retry).ok();
+    assert_eq!(ran.text(), "1\n");
+    let status = json(&ran.stderr);
+    let ends: Vec<_> =
+        status["tried"].as_array().unwrap().iter().map(|tried| tried["end"].as_str()).collect();
+    assert_eq!(ends, [Some("TIMEOUT"), Some("OK")]);
+    assert!(status["tried"][1]["begun_us"].as_u64().unwrap() >= 200_000);
+
+    let server = Serve::with_answers(CHAT, r#"{"Chat/Big": [{"error": {"message": "x"}}, {}]}"#, &[]);
+    let all = ["--retry", "failure", "--retry-on", "all", "-d", "1", "--json-status"];
+    let status = json(&server.call("Big", &all).ok().stderr);
+    assert_eq!(
+        (&status["tried"][0]["end"], &status["tried"][1]["end"]),
+        (&"REMOTE_EXCEPTION".into(), &"OK".into())
+    );
+}

@@ -152,7 +152,7 @@ fn streams_to_kitex() {
     assert!(waits.stderr.contains("TIMEOUT"), "{}", waits.stderr);
 }
 
-/// A Kitex client sends and receives at once, 1000 messages, large ones, and on many streams at a time.
+/// A Kitex client sends and receives at once, 10,000 messages, large ones, and on many streams at a time.
 #[test]
 fn kitex_streams_to_a_served_idl() {
     let Some(peer) = peer() else { return };
@@ -160,7 +160,7 @@ fn kitex_streams_to_a_served_idl() {
     for pool in ["mux", "long"] {
         let ran = Command::new(&peer)
             .args(["stream-client", "-addr", &server.address, "-pool", pool])
-            .args(["-case", "bidi,thousand,large,parallel"])
+            .args(["-case", "bidi,ten-thousand,large,together"])
             .output()
             .unwrap();
         let said = String::from_utf8_lossy(&ran.stdout);

@@ -16,7 +16,8 @@ use crate::base::panic;
 use crate::base::{Code, Error, Phase};
 use crate::io::addr::Address;
 use crate::io::backoff::{Gate, Permit};
-use crate::io::client::line::{Exchange, Job, Line, Slot, Socket};
+use crate::io::client::exchange::{Attempt, Exchange, Job};
+use crate::io::client::line::{Line, Slot, Socket};
 use crate::io::client::mux::{MuxLine, MuxSlot};
 use crate::io::client::waiting;
 use crate::io::client::warm_up::{self, WarmUp};
@@ -127,7 +128,7 @@ impl Driver {
     }
 
     /// Sends calls on their way. Each ends exactly once, whatever happens.
-    pub fn submit(&self, exchanges: impl IntoIterator<Item = Box<dyn Exchange>>) {
+    pub fn submit(&self, exchanges: impl IntoIterator<Item = (Arc<dyn Exchange>, Attempt)>) {
         let jobs = exchanges.into_iter().map(Job::new);
         self.shared.post(jobs);
     }
@@ -296,14 +297,15 @@ impl Shared {
 
     /// Whether a call that was not sent may take another connection.
     pub(super) fn may_try_again(&self, job: &Job) -> bool {
-        job.attempts < MAX_ADDRESSES_TRIED as u32
+        job.tries < MAX_ADDRESSES_TRIED as u32
     }
 
     /// A call whose address could not be reached by a dial that began after the call did: another one may,
     /// unless all were tried.
     pub(super) fn unreached(&self, mut job: Job, peer: usize, error: Error) {
         job.unreached.push(peer);
-        match job.unreached.len() < self.peers.len().min(MAX_ADDRESSES_TRIED) {
+        let may_go_on = job.attempt.route.same.is_none();
+        match may_go_on && job.unreached.len() < self.peers.len().min(MAX_ADDRESSES_TRIED) {
             true => self.post(std::iter::once(job)),
             false => job.fail(Some(Arc::clone(self.peer_name(peer))), error.at(Phase::Connect)),
         }
@@ -397,11 +399,15 @@ impl Dispatch {
         }
         if job.begun.is_none() {
             job.begun = Some(now);
-            job.turn = self.shared.next_peer.fetch_add(1, Ordering::Relaxed);
+            job.turn = match job.attempt.route.first_turn {
+                Some(turn) => turn.wrapping_add(job.attempt.number.into()),
+                None => self.shared.next_peer.fetch_add(1, Ordering::Relaxed),
+            };
         }
         let Some(peer) = self.choose(&job, now) else { return self.last_resort(job, now) };
-        job.attempts += 1;
+        job.tries += 1;
         job.reused = true;
+        job.goes_to(peer);
         if self.shared.options.multiplexed > 0 {
             return self.share(job, peer);
         }
@@ -424,12 +430,25 @@ impl Dispatch {
         })
     }
 
-    /// The addresses that the call has not tried in vain, in its order, which moves on with each attempt.
+    /// The addresses that the call has not tried in vain, in its order, which moves on with each attempt. Those
+    /// of its earlier attempts come last.
     fn untried(&self, job: &Job) -> impl Iterator<Item = usize> {
         let peers = self.shared.peers.len();
-        let first = job.turn.wrapping_add(job.attempts as usize);
+        let first = job.turn.wrapping_add(job.tries as usize);
+        let route = job.attempt.route;
         let order = (0..peers).map(move |step| first.wrapping_add(step) % peers);
-        order.filter(|peer| !job.unreached.contains(peer))
+        let may_go = move |peer: &usize| route.same.is_none_or(|same| same == *peer);
+        let open = order.filter(move |peer| may_go(peer) && !job.unreached.contains(peer));
+        open.clone()
+            .filter(move |peer| !route.avoids(*peer))
+            .chain(open.filter(move |peer| route.avoids(*peer)))
+    }
+
+    /// Which of the multiplexed connections to an address: calls take turns, and attempts of one call go apart.
+    fn connection_of(&self, job: &Job) -> usize {
+        let peers = self.shared.peers.len();
+        let apart = if job.attempt.route.same.is_some() && peers > 1 { job.attempt.number.into() } else { 0 };
+        (job.turn / peers).wrapping_add(apart) % self.shared.options.multiplexed
     }
 
     /// The multiplexed connections that take calls.
@@ -462,7 +481,7 @@ impl Dispatch {
 
     /// Hands a call to one of the peer's multiplexed connections; makes it if there is none, or no more.
     fn share(&mut self, mut job: Job, peer: usize) {
-        let index = job.turn / self.shared.peers.len() % self.shared.options.multiplexed;
+        let index = self.connection_of(&job);
         let permit = job.permit.take();
         if let Some(slot) = &self.mux[peer][index] {
             match slot.hand_over(job) {

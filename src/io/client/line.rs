@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 
 use crate::base::fault::hold::Side;
 use crate::base::fault::{self, Point};
@@ -15,13 +15,14 @@ use crate::base::panic;
 use crate::base::{Code, Error, Phase, Result};
 use crate::io::backoff::Permit;
 use crate::io::client::driver::{Ends, Shared};
+use crate::io::client::exchange::{Job, earlier};
 use crate::io::clock;
 use crate::io::seats::Seat;
 use crate::io::spare;
 use crate::io::timer::LazyTimer;
 use crate::io::transport::{self, Transport};
-use crate::op::operation::{CancelHook, Cause};
-use crate::proto::call::{Request, Response};
+use crate::op::operation::Cause;
+use crate::proto::call::Response;
 use crate::proto::pingpong::ClientConn;
 use crate::wire::outbuf::OutBuf;
 
@@ -33,81 +34,6 @@ const READ_BYTES: usize = 4096;
 
 /// Most room made at once for the rest of a large reply.
 const MAX_READ_BYTES: usize = 256 << 10;
-
-/// A call on its way: what it sends, and who hears how it ended.
-pub trait Exchange: Send {
-    /// What goes on the wire.
-    fn request(&self) -> Request<'_>;
-    /// The method's name, shared.
-    fn method(&self) -> &Bytes;
-    /// Why somebody wants the call to end, if so.
-    fn cancelled(&self) -> Option<Cause>;
-    /// What to do when that changes; at once if it has.
-    fn watch(&self, on_cancel: CancelHook);
-    /// The end, once.
-    fn finish(self: Box<Self>, end: End);
-}
-
-/// How a call ended, and what is known about its way.
-#[derive(Debug)]
-pub struct End {
-    /// The reply, or why there is none.
-    pub outcome: Result<Response>,
-    /// The last address that was tried.
-    pub peer: Option<Arc<str>>,
-    /// Bytes of the request on the wire, 0 if nothing was sent.
-    pub request_bytes: usize,
-    /// Addresses tried.
-    pub attempts: u32,
-    /// Whether it used a connection that an earlier call had left.
-    pub reused: bool,
-}
-
-/// A call between the driver and a connection.
-pub(super) struct Job {
-    pub(super) exchange: Box<dyn Exchange>,
-    pub(super) attempts: u32,
-    pub(super) reused: bool,
-    /// Its place in the order of the addresses, from its first attempt on.
-    pub(super) turn: usize,
-    /// The right to use a connection, where the number of calls that have it is limited.
-    pub(super) seat: Option<Seat>,
-    /// When it was first looked at.
-    pub(super) begun: Option<Instant>,
-    /// The right to dial an address, as no other is left.
-    pub(super) permit: Option<Box<(usize, Permit)>>,
-    /// Addresses that could not be reached since it began.
-    pub(super) unreached: Vec<usize>,
-}
-
-impl Job {
-    pub(super) fn new(exchange: Box<dyn Exchange>) -> Job {
-        Job {
-            exchange,
-            attempts: 0,
-            reused: false,
-            turn: 0,
-            seat: None,
-            begun: None,
-            permit: None,
-            unreached: Vec::new(),
-        }
-    }
-
-    pub(super) fn fail(self, peer: Option<Arc<str>>, error: Error) {
-        self.end(peer, 0, Err(error));
-    }
-
-    pub(super) fn end(self, peer: Option<Arc<str>>, request_bytes: usize, outcome: Result<Response>) {
-        let end = End { outcome, peer, request_bytes, attempts: self.attempts, reused: self.reused };
-        self.exchange.finish(end);
-    }
-
-    /// The error of a call that somebody wants to end.
-    pub(super) fn cancelled(&self) -> Option<Error> {
-        self.exchange.cancelled().map(Cause::error)
-    }
-}
 
 /// Where others reach a connection: its next call, and its end.
 pub(super) struct Slot {
@@ -301,7 +227,7 @@ impl Line {
         if let Some(mut job) = job {
             self.seat = job.seat.take();
             let waker = cx.waker().clone();
-            job.exchange.watch(Box::new(move |_| waker.wake()));
+            job.watch(Box::new(move |_| waker.wake()));
             self.offered = false;
             self.job = Some(Sending { job, bytes: 0 });
         }
@@ -325,7 +251,8 @@ impl Line {
                 Ok(true)
             }
             Poll::Pending => {
-                let deadline = self.job.as_ref().and_then(|sending| sending.job.exchange.request().deadline);
+                self.wake_call(cx);
+                let deadline = self.job.as_ref().and_then(|sending| sending.job.deadline());
                 let at = deadline.map_or(limit, |deadline| deadline.min(limit));
                 if !self.timer.wake_at(at, cx) {
                     return Ok(false);
@@ -351,8 +278,7 @@ impl Line {
             return Err(Stop::Unsent(self.proto.lost(&self.input, None)));
         }
         let Some(sending) = &mut self.job else { return Ok(()) };
-        let exchange = &sending.job.exchange;
-        self.proto.send(&mut self.output, &exchange.request(), exchange.method())?;
+        self.proto.send(&mut self.output, &sending.job.request(), sending.job.method())?;
         sending.bytes = self.output.len();
         Ok(())
     }
@@ -368,7 +294,7 @@ impl Line {
                 }
             }
         }
-        if self.job.as_ref().is_some_and(|sending| sending.job.exchange.request().oneway) {
+        if self.job.as_ref().is_some_and(|sending| sending.job.request().oneway) {
             self.finish(Response::of_oneway());
             return Err(Stop::Quietly);
         }
@@ -410,14 +336,36 @@ impl Line {
     }
 
     fn wait_reply(&mut self, cx: &mut Context<'_>) -> Result<(), Stop> {
-        if let Some(at) = self.proto.wake_at()
+        while let Some(at) = earlier(self.proto.wake_at(), self.call_wakes_at())
             && self.timer.wake_at(at, cx)
-            && self.proto.expired(clock::now())
         {
-            let error = Error::new(Code::Timeout, "no reply within the timeout");
-            return Err(Stop::With(error.at(Phase::Wait)));
+            let now = clock::now();
+            if self.proto.expired(now) {
+                let error = Error::new(Code::Timeout, "no reply within the timeout");
+                return Err(Stop::With(error.at(Phase::Wait)));
+            }
+            self.wake_call_if_due(now);
         }
         Ok(())
+    }
+
+    fn call_wakes_at(&self) -> Option<Instant> {
+        self.job.as_ref().and_then(|sending| sending.job.attempt.wake_at)
+    }
+
+    fn wake_call_if_due(&mut self, now: Instant) {
+        if let Some(sending) = &mut self.job {
+            sending.job.wake_if_due(now);
+        }
+    }
+
+    /// Wakes the call when it wants to be, or sees to it that it will be.
+    fn wake_call(&mut self, cx: &mut Context<'_>) {
+        if let Some(at) = self.call_wakes_at()
+            && self.timer.wake_at(at, cx)
+        {
+            self.wake_call_if_due(clock::now());
+        }
     }
 
     /// Offers itself for the next call, and watches for the peer's end meanwhile.
@@ -462,7 +410,11 @@ impl Line {
                     job.fail(Some(peer), Error::new(Code::ConnectionLost, "the connection ended"))
                 }
                 Stop::Unsent(error) if !job.reused => job.end(Some(peer), bytes, Err(error)),
-                Stop::Unsent(_) => self.shared.again(Job { seat: self.seat.take(), ..job }),
+                Stop::Unsent(_) => {
+                    let mut job = job;
+                    job.seat = self.seat.take();
+                    self.shared.again(job);
+                }
                 Stop::With(error) if is_unreachable(&error) => {
                     self.shared.unreached(job, self.peer, error);
                 }

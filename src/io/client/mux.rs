@@ -14,7 +14,8 @@ use crate::base::panic;
 use crate::base::{Code, Error, Phase};
 use crate::io::backoff::Permit;
 use crate::io::client::driver::{Ends, Shared};
-use crate::io::client::line::{Job, Socket};
+use crate::io::client::exchange::{Job, earlier};
+use crate::io::client::line::Socket;
 use crate::io::client::warm_up::Greeter;
 use crate::io::clock;
 use crate::io::inbox::Inbox;
@@ -159,6 +160,8 @@ pub(super) struct MuxLine {
     /// Oneway calls that end when they have left, in the order of their bytes.
     leaving: VecDeque<Sending>,
     timer: LazyTimer,
+    /// No later than the first time that a call wants to be woken. Not moved when one ends: most do before.
+    calls_wake_at: Option<Instant>,
     idle_since: Instant,
     /// When it was dialled, until its first reply.
     fresh: Option<Instant>,
@@ -202,6 +205,7 @@ impl MuxLine {
             jobs: Vec::new(),
             leaving: VecDeque::new(),
             timer: LazyTimer::default(),
+            calls_wake_at: None,
             idle_since: now,
             dropped: 0,
             closed: false,
@@ -244,8 +248,9 @@ impl MuxLine {
             (std::mem::take(&mut state.cancelled), state.cut_off)
         });
         for job in self.jobs.drain(..) {
-            let (slot, seq) = (Arc::clone(&self.slot), job.exchange.request().seq);
-            job.exchange.watch(Box::new(move |_| slot.cancel(seq)));
+            let (slot, seq) = (Arc::clone(&self.slot), job.attempt.seq);
+            job.watch(Box::new(move |_| slot.cancel(seq)));
+            self.calls_wake_at = earlier(self.calls_wake_at, job.attempt.wake_at);
             self.unsent.push_back(job);
         }
         for seq in cancelled {
@@ -258,7 +263,7 @@ impl MuxLine {
     }
 
     fn end_cancelled(&mut self, seq: i32) {
-        let unsent = self.unsent.iter().position(|job| job.exchange.request().seq == seq);
+        let unsent = self.unsent.iter().position(|job| job.attempt.seq == seq);
         let job = match unsent.and_then(|at| self.unsent.remove(at)) {
             Some(job) => Some((job, 0)),
             None => self.proto.forget(seq).map(|sending| (sending.job, sending.bytes)),
@@ -303,7 +308,7 @@ impl MuxLine {
 
     fn send_one(&mut self, job: Job) -> Result<(), (Job, Error)> {
         let before = self.output.len();
-        let sent = self.proto.send(&mut self.output, &job.exchange.request(), job.exchange.method());
+        let sent = self.proto.send(&mut self.output, &job.request(), job.method());
         let bytes = self.output.len() - before;
         let sending = |job| Sending { job, bytes, begins: self.written + before as u64 };
         match sent {
@@ -392,7 +397,8 @@ impl MuxLine {
             for Sending { job, bytes, .. } in self.proto.expire(now) {
                 job.end(Some(self.peer_name()), bytes, Err(late("no reply within the timeout", Phase::Wait)));
             }
-            let is_late = |job: &Job| job.exchange.request().deadline.is_some_and(|at| at <= now);
+            self.wake_calls(now);
+            let is_late = |job: &Job| job.deadline().is_some_and(|at| at <= now);
             let (unsent, in_time) = self.unsent.drain(..).partition::<Vec<_>, _>(is_late);
             self.unsent = in_time.into();
             let (text, phase) = match &self.socket {
@@ -418,13 +424,26 @@ impl MuxLine {
         Ok(())
     }
 
+    /// Wakes the calls that want to be by now.
+    fn wake_calls(&mut self, now: Instant) {
+        if self.calls_wake_at.is_none_or(|at| at > now) {
+            return;
+        }
+        let sent = self.proto.everybody().map(|sending| &mut sending.job);
+        let jobs = sent.chain(&mut self.unsent);
+        self.calls_wake_at = jobs.fold(None, |at, job| {
+            job.wake_if_due(now);
+            earlier(at, job.attempt.wake_at)
+        });
+    }
+
     fn wake_at(&self) -> Option<Instant> {
-        let unsent = self.unsent.iter().filter_map(|job| job.exchange.request().deadline).min();
+        let unsent = self.unsent.iter().filter_map(Job::deadline).min();
         let socket = match &self.socket {
             Socket::Connecting(_, limit, _) => Some(*limit),
             Socket::Open(_) => self.idle_until(),
         };
-        [self.proto.wake_at(), unsent, socket].into_iter().flatten().min()
+        [self.proto.wake_at(), self.calls_wake_at, unsent, socket].into_iter().flatten().min()
     }
 
     fn idle_until(&self) -> Option<Instant> {

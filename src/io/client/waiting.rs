@@ -13,7 +13,7 @@ use crate::base::lock::Mutex;
 use crate::base::{Code, Error, Phase, Result};
 use crate::io::backoff::Resort;
 use crate::io::client::driver::{Ends, Shared};
-use crate::io::client::line::Job;
+use crate::io::client::exchange::Job;
 use crate::io::clock;
 use crate::io::seats::{Found, Queued};
 use crate::io::timer::LazyTimer;
@@ -103,7 +103,7 @@ impl Waiting {
         if !std::mem::replace(&mut self.watched, true) {
             let waker = cx.waker().clone();
             *self.place.waker.lock() = Some(waker.clone());
-            job.exchange.watch(Box::new(move |_| waker.wake()));
+            job.watch(Box::new(move |_| waker.wake()));
         }
         if let Some(error) = job.cancelled() {
             return Poll::Ready(Err(error.at(Phase::Connect)));
@@ -111,7 +111,12 @@ impl Waiting {
         if self.place.cut_off.load(Ordering::Acquire) {
             return Poll::Ready(Err(Cause::Closed.error().at(Phase::Connect)));
         }
-        let deadline = job.exchange.request().deadline;
+        if let Some(at) = job.attempt.wake_at
+            && self.timer.wake_at(at, cx)
+        {
+            job.wake_if_due(clock::now());
+        }
+        let deadline = job.deadline();
         match &mut self.awaited {
             Awaited::Seat(queued) => {
                 if let Some(seat) = queued.poll(cx.waker()) {

@@ -135,6 +135,11 @@ impl<W> MuxClient<W> {
         due
     }
 
+    /// Whoever waits for a reply.
+    pub fn everybody(&mut self) -> impl Iterator<Item = &mut W> {
+        self.calls.values_mut().map(|waiting| &mut waiting.who)
+    }
+
     /// The connection has ended: everybody who still waits, and why. `reason` is `None` for a clean end.
     pub fn lose(&mut self, reason: Option<&std::io::Error>) -> (Vec<W>, Error) {
         self.closing = true;

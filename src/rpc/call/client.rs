@@ -1,6 +1,7 @@
 //! A client: addresses, connections and defaults for calls to one destination.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -13,6 +14,8 @@ use crate::io::seats::Seat;
 use crate::io::sync::{self, Interrupt, Lease, Pool, PoolOptions, Sent, Stats};
 use crate::io::{Address, Bell, clock, thread};
 use crate::op::operation::{Cancel, Cause};
+use crate::policy::Time;
+use crate::policy::retry::{self, CallPolicy, Lookup, Policies, RetryPolicy, Retryer};
 use crate::proto::call::{Request, Response};
 use crate::rpc::Runtime;
 use crate::rpc::call::method::Method;
@@ -84,6 +87,11 @@ pub struct ClientOptions {
     pub streams: stream::PoolOptions,
     /// Who stands around its streams, and who watches them. Default nobody.
     pub stream_hooks: stream::StreamHooks,
+    /// Retry policies by method, `*` for all others; none by default. A call that has one may take several
+    /// attempts, each with its own timeout, and runs on the runtime even if its caller waits for it.
+    pub retries: BTreeMap<String, RetryPolicy>,
+    /// What holds for all retry policies.
+    pub retry: retry::Options,
     /// The runtime for calls that nobody waits for, and for streams; `None` takes the process's shared one.
     pub runtime: Option<Arc<Runtime>>,
 }
@@ -101,6 +109,8 @@ impl ClientOptions {
             pool: PoolOptions::default(),
             streams: stream::PoolOptions::default(),
             stream_hooks: stream::StreamHooks::default(),
+            retries: BTreeMap::new(),
+            retry: retry::Options::default(),
             runtime: None,
         }
     }
@@ -113,6 +123,8 @@ pub struct CallOptions<'a> {
     pub timeout: Option<Duration>,
     /// Pairs that travel with the call. Carried by TTHeader only.
     pub metainfo: Option<&'a Metainfo>,
+    /// Its own retry policy, from [`Client::call_policy`]; `None`: its method's.
+    pub retry: Option<&'a CallPolicy>,
     /// The work that the call is part of: its end, deadline and metainfo are the call's as well.
     pub parent: Option<&'a Context>,
 }
@@ -151,6 +163,10 @@ pub struct Client {
     cut_off: Bell,
     shard: OnceLock<Shard>,
     pub(super) streams: OnceLock<Streams>,
+    policies: Policies,
+    has_policies: bool,
+    /// What the policies count time from.
+    origin: Instant,
     starting: Mutex<()>,
 }
 
@@ -199,6 +215,8 @@ impl Client {
                 format_args!("{} is more than max_idle, {}", options.pool.min_idle, options.pool.max_idle);
             return Err(Error::invalid_argument("min_idle", text));
         }
+        let policies = Policies::new(options.retry.clone())?;
+        policies.install(options.retries.clone())?;
         let cut_off = Bell::new().map_err(|e| Error::new(Code::OutOfResources, e.to_string()))?;
         let peers = options.addresses.iter().map(|address| Peer {
             name: address.to_string().into(),
@@ -206,6 +224,7 @@ impl Client {
         });
         Ok(Arc::new(Client {
             peers: peers.collect(),
+            has_policies: !options.retries.is_empty(),
             options,
             next_peer: AtomicUsize::new(0),
             next_seq: AtomicI32::new(1),
@@ -213,6 +232,8 @@ impl Client {
             cut_off,
             shard: OnceLock::new(),
             streams: OnceLock::new(),
+            policies,
+            origin: clock::now(),
             starting: Mutex::new(()),
         }))
     }
@@ -220,7 +241,7 @@ impl Client {
     /// Calls a method and waits for its end on the current thread; no other thread takes part, unless
     /// connections are multiplexed.
     pub fn call(self: &Arc<Client>, method: &Method, message: &Message, options: &CallOptions<'_>) -> Reply {
-        if self.options.pool.multiplexed > 0 {
+        if self.options.pool.multiplexed > 0 || self.has_policies || options.retry.is_some() {
             return self.call_shared(method, message, *options);
         }
         let started = clock::now();
@@ -284,6 +305,46 @@ impl Client {
             }
         }
         self.streams.get().ok_or_else(|| Error::new(Code::Internal, "no pool of streams"))
+    }
+
+    /// Makes a retry policy ready for single calls; one that makes no sense fails the calls that use it.
+    pub fn call_policy(&self, policy: RetryPolicy) -> CallPolicy {
+        self.policies.for_calls(policy)
+    }
+
+    /// The policies by method, which may change while calls run.
+    pub fn policies(&self) -> &Policies {
+        &self.policies
+    }
+
+    /// The retry policy of a call, if it has one.
+    pub(super) fn retryer(&self, method: &Method, options: &CallOptions<'_>) -> Result<Option<Retryer>> {
+        if !self.has_policies && options.retry.is_none() {
+            return Ok(None);
+        }
+        match self.policies.lookup(options.retry, method.name())? {
+            Lookup::Retry(retryer) => Ok(Some(retryer)),
+            Lookup::None | Lookup::Single(_) => Ok(None),
+        }
+    }
+
+    /// A point in time as policies count it.
+    pub(super) fn time(&self, at: Instant) -> Time {
+        Time::of(at, self.origin)
+    }
+
+    pub(super) fn origin(&self) -> Instant {
+        self.origin
+    }
+
+    pub(super) fn peer_name(&self, peer: usize) -> Option<&str> {
+        self.peers.get(peer).map(|peer| &*peer.name)
+    }
+
+    /// The terms of a call's attempts: each has the timeout for itself, the parent's deadline is for all.
+    pub(super) fn terms_of_attempts(&self, options: &CallOptions<'_>) -> Terms {
+        let timeout = options.timeout.or(self.options.timeout).filter(|timeout| *timeout != Duration::MAX);
+        Terms { timeout, deadline: options.parent.and_then(Context::deadline) }
     }
 
     pub(super) fn terms(&self, options: &CallOptions<'_>, now: Instant) -> Terms {

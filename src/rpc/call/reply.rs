@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::{Code, Error, Message, Metainfo, Result};
+use crate::policy::attempt;
 use crate::proto::call::Response;
 use crate::rpc::call::method::Method;
 
@@ -22,6 +23,19 @@ pub struct Facts {
     pub reused_connection: bool,
 }
 
+/// One attempt of a call that took several.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AttemptFact {
+    /// Where it went; `None` if it found no address.
+    pub peer: Option<String>,
+    /// From the start of the call to its own.
+    pub begun: Duration,
+    /// How long it took; zero of one that was still under way.
+    pub took: Duration,
+    /// How it ended; `None` of one that was still under way.
+    pub end: Option<attempt::End>,
+}
+
 /// The end of a call: message, pairs sent back, facts, and an error unless all went well.
 /// A business error may come with a message.
 #[derive(Clone, Debug)]
@@ -31,6 +45,7 @@ pub struct Reply {
     error: Option<Error>,
     peer: Option<Arc<str>>,
     facts: Facts,
+    attempts: Option<Box<[AttemptFact]>>,
 }
 
 /// What a [`Reply`] is made of, for those who keep the parts apart.
@@ -46,6 +61,8 @@ pub struct ReplyParts {
     pub peer: Option<Arc<str>>,
     /// As [`Reply::facts`].
     pub facts: Facts,
+    /// As [`Reply::attempts`].
+    pub attempts: Option<Box<[AttemptFact]>>,
 }
 
 impl Reply {
@@ -68,7 +85,7 @@ impl Reply {
                 None => error,
             }
         });
-        Reply { message, metainfo, error, peer, facts }
+        Reply { message, metainfo, error, peer, facts, attempts: None }
     }
 
     /// The end of a call that could not even start.
@@ -79,6 +96,7 @@ impl Reply {
             error: Some(error),
             peer: None,
             facts: Facts::default(),
+            attempts: None,
         }
     }
 
@@ -107,10 +125,20 @@ impl Reply {
         &self.facts
     }
 
+    pub(super) fn with_attempts(mut self, attempts: Box<[AttemptFact]>) -> Reply {
+        self.attempts = Some(attempts);
+        self
+    }
+
+    /// The attempts of a call that took several, in the order of their starts; else none.
+    pub fn attempts(&self) -> &[AttemptFact] {
+        self.attempts.as_deref().unwrap_or_default()
+    }
+
     /// Takes it apart.
     pub fn into_parts(self) -> ReplyParts {
-        let Reply { message, metainfo, error, peer, facts } = self;
-        ReplyParts { message, metainfo, error, peer, facts }
+        let Reply { message, metainfo, error, peer, facts, attempts } = self;
+        ReplyParts { message, metainfo, error, peer, facts, attempts }
     }
 
     /// The message of a call that went well, else its error. A oneway call gives an empty struct.

@@ -6,13 +6,14 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use crate::base::{Code, Error, Message, Metainfo, Result};
-use crate::io::client::{Driver, End, Exchange};
+use crate::io::client::{Attempt, Driver, End, Exchange};
 use crate::io::{clock, thread};
 use crate::op::operation::{self, CancelHook, Cause, Completer, Outcome};
 use crate::proto::call::Request;
 use crate::rpc::call::client::{CallOptions, Client, Terms};
 use crate::rpc::call::method::Method;
 use crate::rpc::call::reply::{Facts, Reply};
+use crate::rpc::call::retried::Retried;
 use crate::rpc::context::Watch;
 use crate::rpc::{Callbacks, Runtime};
 
@@ -68,15 +69,20 @@ impl Client {
             Ok(shard) => {
                 // They end when the shard's lock is not held.
                 let mut refused = Vec::new();
-                shard.driver().submit(calls.into_iter().filter_map(
-                    |call| match call.method.expect_unary() {
-                        Ok(()) => Some(Started::exchange(self, call, started)),
+                shard.driver().submit(calls.into_iter().filter_map(|call| {
+                    let retryer =
+                        call.method.expect_unary().and_then(|()| self.retryer(call.method, &call.options));
+                    match retryer {
+                        Ok(None) => Some(Started::exchange(self, call, started)),
+                        Ok(Some(retryer)) => {
+                            Some(Retried::exchange(self, &shard.runtime, call, retryer, started))
+                        }
                         Err(error) => {
                             refused.push((call.completer, error));
                             None
                         }
-                    },
-                ));
+                    }
+                }));
                 refused.into_iter().for_each(|(completer, error)| completer.complete(Reply::failed(error)));
             }
             Err(error) => {
@@ -111,56 +117,59 @@ struct Started {
     message: Message,
     metainfo: Metainfo,
     terms: Terms,
-    seq: i32,
     started: Instant,
     completer: Completer<Reply>,
     _parent: Option<Watch>,
 }
 
 impl Started {
-    fn exchange(client: &Arc<Client>, call: Start<'_>, started: Instant) -> Box<dyn Exchange> {
+    fn exchange(client: &Arc<Client>, call: Start<'_>, started: Instant) -> (Arc<dyn Exchange>, Attempt) {
         let parent = call.options.parent.map(|parent| parent.watch(call.completer.canceller()));
-        Box::new(Started {
-            terms: client.terms(&call.options, started),
+        let terms = client.terms(&call.options, started);
+        let attempt = Attempt::first(client.next_seq(), terms.deadline);
+        let started = Started {
+            terms,
             metainfo: call.options.all_metainfo().into_owned(),
             method: call.method.clone(),
             message: call.message.clone(),
-            seq: client.next_seq(),
             client: Arc::clone(client),
             started,
             completer: call.completer,
             _parent: parent,
-        })
+        };
+        (Arc::new(started), attempt)
     }
 }
 
 impl Exchange for Started {
-    fn request(&self) -> Request<'_> {
-        self.client.request(&self.method, &self.message, &self.metainfo, self.terms, self.seq)
+    fn request(&self, attempt: &Attempt) -> Request<'_> {
+        self.client.request(&self.method, &self.message, &self.metainfo, self.terms, attempt.seq)
     }
 
     fn method(&self) -> &Bytes {
         self.method.wire_name()
     }
 
-    fn cancelled(&self) -> Option<Cause> {
+    fn cancelled(&self, _: u8) -> Option<Cause> {
         self.completer.is_cancelled()
     }
 
-    fn watch(&self, on_cancel: CancelHook) {
+    fn watch(&self, _: u8, on_cancel: CancelHook) {
         self.completer.on_cancel(on_cancel);
     }
 
-    fn finish(self: Box<Self>, end: End) {
+    fn finish(self: Arc<Self>, _: u8, end: End) {
         let facts = Facts {
             request_bytes: end.request_bytes,
             reply_bytes: end.outcome.as_ref().map_or(0, |response| response.wire_bytes),
             elapsed: clock::now().saturating_duration_since(self.started),
-            attempts: end.attempts,
+            attempts: end.tries,
             reused_connection: end.reused,
         };
         let reply = Reply::ended(end.outcome, &self.method, self.terms.timeout, end.peer, facts);
-        let Started { client, method, message, metainfo, completer, _parent: parent, .. } = *self;
+        // Its one attempt had the only reference.
+        let Some(started) = Arc::into_inner(self) else { return };
+        let Started { client, method, message, metainfo, completer, _parent: parent, .. } = started;
         // Given back before anybody hears of the end: a host that frees its client then, and its runtime, is
         // the one that ends the threads and waits for them.
         drop((client, method, message, metainfo, parent));
