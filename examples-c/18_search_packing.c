@@ -124,7 +124,7 @@ static krpc_message *query(void)
     krpc_writer *writer = krpc_writer_new(KRPC_ENCODING_THRIFT_BINARY, NULL);
     krpc_writer_field_list(writer, 1, KRPC_TYPE_STRING, ITEMS);
     for (int i = 0; i < ITEMS; i++) {
-        char id[16];
+        char id[24];
         snprintf(id, sizeof id, "item %d", i);
         krpc_writer_string(writer, krpc_cstr(id));
     }
