@@ -36,7 +36,8 @@ impl Stream {
         link.on_end(Box::new(move || {
             let link = weak.upgrade();
             let end = link.as_ref().and_then(|link| link.end());
-            tap.ended(end, link.and_then(|link| link.trailer()));
+            let sent = link.as_ref().map(|link| link.stats()).unwrap_or_default();
+            tap.ended(end, link.and_then(|link| link.trailer()), sent);
         }));
     }
 

@@ -54,6 +54,7 @@ struct What {
     bytes: u64,
     error: Option<Error>,
     pairs: Metainfo,
+    sent: StreamStats,
 }
 
 impl Tap {
@@ -117,7 +118,7 @@ impl Tap {
                 Ok(Some(hook)) => tap.hooks.push(hook),
                 Ok(None) => {}
                 Err(error) => {
-                    tap.end(Some(&error), Metainfo::new());
+                    tap.end(Some(&error), Metainfo::new(), StreamStats::default());
                     return Err(error);
                 }
             }
@@ -256,7 +257,7 @@ impl Tap {
     }
 
     /// The stream is over in both directions.
-    pub(super) fn ended(&self, end: Option<End>, trailer: Option<Result<Option<Header>>>) {
+    pub(super) fn ended(&self, end: Option<End>, trailer: Option<Result<Option<Header>>>, sent: StreamStats) {
         let returned = |error: &Error| {
             error.stream_reason().is_some_and(|reason| reason.code == StreamReason::HANDLER_RETURNED)
         };
@@ -272,19 +273,20 @@ impl Tap {
             Some(Ok(Some(trailer))) if self.asked.side == StreamSide::Client => backward(&trailer),
             _ => Metainfo::new(),
         };
-        self.end(self.refusal().cloned().or(error).as_ref(), pairs);
+        self.end(self.refusal().cloned().or(error).as_ref(), pairs, sent);
     }
 
     /// There is no stream.
     pub(in crate::rpc) fn failed(&self, error: &Error) {
-        self.end(Some(error), Metainfo::new());
+        self.end(Some(error), Metainfo::new(), StreamStats::default());
     }
 
-    fn end(&self, error: Option<&Error>, pairs: Metainfo) {
+    /// `sent`: as the connection knows it, for a sender's thread may be about to count its last message.
+    fn end(&self, error: Option<&Error>, pairs: Metainfo, sent: StreamStats) {
         if self.has_ended.swap(true, Ordering::AcqRel) {
             return;
         }
-        self.tell(StreamEventKind::End, What { error: error.cloned(), pairs, ..What::default() });
+        self.tell(StreamEventKind::End, What { error: error.cloned(), pairs, sent, ..What::default() });
         for hook in self.hooks.iter().rev() {
             let _ = foreign("a stream interceptor", || {
                 hook.end(self.info(), error);
@@ -300,7 +302,7 @@ impl Tap {
     fn tell(&self, kind: StreamEventKind, what: What) {
         let Some(watcher) = &self.watcher else { return };
         let sequence = watcher.sequence.fetch_add(1, Ordering::Relaxed);
-        let What { message, bytes, error, pairs } = what;
+        let What { message, bytes, error, pairs, sent } = what;
         let failed = error.as_ref().is_some_and(|error| error.code() != Code::BizStatus);
         let has_begun = kind != StreamEventKind::End || sequence > 0;
         watcher.counts.count(kind, bytes, failed, has_begun);
@@ -308,7 +310,7 @@ impl Tap {
             return;
         }
         let stream = Arc::clone(self.info());
-        let (at, totals) = (clock::now(), watcher.totals());
+        let (at, totals) = (clock::now(), watcher.totals(sent));
         let event = StreamEvent { kind, at, stream, sequence, message, bytes, error, pairs, totals };
         let _ = foreign("an observer of streams", || {
             watcher.observer.tell(event);
@@ -321,17 +323,18 @@ impl Tap {
 impl Drop for Tap {
     fn drop(&mut self) {
         if !*self.has_ended.get_mut() {
-            self.end(Some(&Error::new(Code::Closed, "the stream was given up")), Metainfo::new());
+            let error = Error::new(Code::Closed, "the stream was given up");
+            self.end(Some(&error), Metainfo::new(), StreamStats::default());
         }
     }
 }
 
 impl Watcher {
-    fn totals(&self) -> StreamStats {
+    fn totals(&self, sent: StreamStats) -> StreamStats {
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
         StreamStats {
-            messages_sent: read(&self.messages_sent),
-            bytes_sent: read(&self.bytes_sent),
+            messages_sent: read(&self.messages_sent).max(sent.messages_sent),
+            bytes_sent: read(&self.bytes_sent).max(sent.bytes_sent),
             messages_received: read(&self.messages_received),
             bytes_received: read(&self.bytes_received),
         }
