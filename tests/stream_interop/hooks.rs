@@ -190,7 +190,8 @@ fn many_messages_of_kitex_come_as_one_completion() {
         loop {
             let (operation, completer) = operation::new(None);
             stream.start_recv_many(64, completer);
-            let messages = operation.wait(None).unwrap().unwrap();
+            assert!(operation.wait(None));
+            let messages = operation.take().unwrap().unwrap();
             if messages.is_empty() {
                 break;
             }
