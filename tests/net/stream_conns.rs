@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use krpc::base::{Code, Phase};
 use krpc::op::operation::{self, Cause};
 use krpc::rpc::Address;
-use krpc::rpc::call::{CallOptions, Client, ClientOptions, Transport};
+use krpc::rpc::call::{CallOptions, Client, ClientOptions, Method, Transport};
 use krpc::rpc::server::Server;
 use krpc::rpc::stream::{Finish, RecvTimeout, Stream, StreamMode, StreamOptions, StreamTimeouts};
 
