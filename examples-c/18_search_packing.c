@@ -124,7 +124,7 @@ static krpc_message *query(void)
     krpc_writer *writer = krpc_writer_new(KRPC_ENCODING_THRIFT_BINARY, NULL);
     krpc_writer_field_list(writer, 1, KRPC_TYPE_STRING, ITEMS);
     for (int i = 0; i < ITEMS; i++) {
-        char id[16];
+        char id[24];
         snprintf(id, sizeof id, "item %d", i);
         krpc_writer_string(writer, krpc_cstr(id));
     }
@@ -143,6 +143,15 @@ static void show(const krpc_message *item)
     krpc_reader_free(reader);
 }
 
+/* The first item is here, or none will come: nobody waits for it any more. */
+static void go_on(backends *all)
+{
+    pthread_mutex_lock(&all->mutex);
+    all->client_has_one = 1;
+    pthread_cond_broadcast(&all->changed);
+    pthread_mutex_unlock(&all->mutex);
+}
+
 /* Returns how many items came; `first_us` is the time to the first message. */
 static int search(const krpc_client *client, backends *all, int64_t *first_us)
 {
@@ -159,14 +168,14 @@ static int search(const krpc_client *client, backends *all, int64_t *first_us)
                 *first_us = now_us() - begun;
                 pthread_mutex_lock(&all->mutex);
                 printf("the first is here while %d are looked up\n", ITEMS - all->out);
-                all->client_has_one = 1;
-                pthread_cond_broadcast(&all->changed);
                 pthread_mutex_unlock(&all->mutex);
+                go_on(all);
             }
             show(item);
             krpc_message_free(item);
         }
     }
+    go_on(all);
     krpc_message_free(request);
     krpc_stream_free(stream);
     krpc_method_free(method);
@@ -190,6 +199,7 @@ int main(int argc, char **argv)
         printf("time to the first message: %d us, to the last: %d us\n", (int)first_us, (int)last_us);
 
     krpc_client_free(client);
+    krpc_server_stop(server, 5000, NULL, NULL); /* so that the handler has ended */
     krpc_server_free(server);
     printf("%zu live handles\n", krpc_live_handles());
     return count == ITEMS ? 0 : 1;

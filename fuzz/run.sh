@@ -4,10 +4,11 @@
 set -u
 cd "$(dirname "$0")" || exit 1
 seconds=${1:-5}
-targets="ttheader skip detect envelope json_to_thrift thrift_to_json idl ttstream stream mux server"
+targets="ttheader skip detect envelope json_to_thrift thrift_to_json idl ttstream stream stream_link mux server"
 
 # The coverage instrumentation that libFuzzer listens to; it needs no nightly compiler.
-RUSTFLAGS="-Cpasses=sancov-module \
+# Where the library has a model for the fuzzer alone, `cfg(fuzzing)` opens it.
+RUSTFLAGS="--cfg fuzzing -Cpasses=sancov-module \
 -Cllvm-args=-sanitizer-coverage-level=4 \
 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
 -Cllvm-args=-sanitizer-coverage-pc-table \

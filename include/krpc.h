@@ -1617,6 +1617,84 @@ typedef struct krpc_stream_limits {
  */
 typedef void (*krpc_stream_handler_fn)(void *user_data, krpc_stream *stream);
 
+/**
+ * The connections of a client's streams: how many there are, and what they have seen since the client was made,
+ * those that have ended included. Sized struct: start from `KRPC_CLIENT_STREAM_STATS_INIT`.
+ */
+typedef struct krpc_client_stream_stats {
+    /** `sizeof(krpc_client_stream_stats)` as the caller was compiled. */
+    size_t struct_size;
+    /** Connections established for streams. */
+    uint64_t dialled;
+    /** Streams that took a connection which was there. */
+    uint64_t reused;
+    /** Connections that are there now. */
+    uint64_t connections;
+    /** Streams on them now. */
+    uint64_t streams;
+    /** Streams opened. */
+    uint64_t opened;
+    /** Openings that were refused: too many streams, too much memory, or an end that stops. */
+    uint64_t refused;
+    /** Frames received. May lag behind the other numbers, as may `frames_sent`. */
+    uint64_t frames_received;
+    /** Frames written. */
+    uint64_t frames_sent;
+    /** Frames for streams that are not known: normal where ends cross. */
+    uint64_t unknown_frames;
+    /** Frames for streams whose receiving side was over. */
+    uint64_t late_frames;
+    /** Frames that broke the protocol or a limit. */
+    uint64_t illegal_frames;
+    /** META frames that were dropped. */
+    uint64_t dropped_metas;
+    /** RST received for live streams. */
+    uint64_t resets_received;
+    /** RST sent. */
+    uint64_t resets_sent;
+    /** Streams reset because nobody took their messages (SLOW_READER). */
+    uint64_t slow_readers;
+    /** Streams reset because of too many frames without content. */
+    uint64_t floods;
+    /** Times that the reading of a connection was stopped by a full budget. */
+    uint64_t pauses;
+} krpc_client_stream_stats;
+
+/**
+ * What the connections of a server's streams have seen since it was started, those that have ended included:
+ * what was refused, broke the rules or was too much. Sized struct: start from `KRPC_SERVER_STREAM_STATS_INIT`.
+ */
+typedef struct krpc_server_stream_stats {
+    /** `sizeof(krpc_server_stream_stats)` as the caller was compiled. */
+    size_t struct_size;
+    /** Streams opened. */
+    uint64_t opened;
+    /** Openings that were refused: too many streams, too much memory, or an end that stops. */
+    uint64_t refused;
+    /** Frames received. May lag behind the other numbers, as may `frames_sent`. */
+    uint64_t frames_received;
+    /** Frames written. */
+    uint64_t frames_sent;
+    /** Frames for streams that are not known: normal where ends cross. */
+    uint64_t unknown_frames;
+    /** Frames for streams whose receiving side was over. */
+    uint64_t late_frames;
+    /** Frames that broke the protocol or a limit. */
+    uint64_t illegal_frames;
+    /** META frames that were dropped. */
+    uint64_t dropped_metas;
+    /** RST received for live streams. */
+    uint64_t resets_received;
+    /** RST sent. */
+    uint64_t resets_sent;
+    /** Streams reset because nobody took their messages (SLOW_READER). */
+    uint64_t slow_readers;
+    /** Streams reset because of too many frames without content. */
+    uint64_t floods;
+    /** Times that the reading of a connection was stopped by a full budget. */
+    uint64_t pauses;
+} krpc_server_stream_stats;
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
@@ -5068,6 +5146,29 @@ krpc_status krpc_server_options_set_queued_stream_catch_all(krpc_server_options 
                                                             uint64_t tag,
                                                             krpc_error **error);
 
+/* ---- krpc_client_stream_stats, krpc_server_stream_stats: what connections of streams have seen  */
+
+/**
+ * Reads what the connections of a client's streams have seen, over all addresses. Calls are counted apart, see
+ * `krpc_client_read_stats`. All 0 before the first stream.
+ *
+ * `stats`: its `struct_size` must be set; the fields that it has room for are filled in.
+ *
+ * Thread: any thread. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_status krpc_client_read_stream_stats(const krpc_client *client,
+                                          krpc_client_stream_stats *stats);
+
+/**
+ * Reads what the connections of a server's streams have seen. It may still be read after the server has stopped.
+ *
+ * `stats`: its `struct_size` must be set; the fields that it has room for are filled in.
+ *
+ * Thread: any thread. Errors: INVALID_ARGUMENT. Since: 0.1.
+ */
+krpc_status krpc_server_read_stream_stats(const krpc_server *server,
+                                          krpc_server_stream_stats *stats);
+
 /* ---- Which library this is --------------------------------------------------------------- */
 
 /**
@@ -5510,5 +5611,11 @@ static inline krpc_bytes krpc_view(const void *ptr, size_t len)
 
 /** Initialiser of a `krpc_stream_limits`: its size, and the default in every field. */
 #define KRPC_STREAM_LIMITS_INIT {sizeof(krpc_stream_limits), 0, 0, 0, 0, 0, 0, 0, 0}
+
+/** Initialiser of a `krpc_client_stream_stats`: its size, and the default in every field. */
+#define KRPC_CLIENT_STREAM_STATS_INIT {sizeof(krpc_client_stream_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+
+/** Initialiser of a `krpc_server_stream_stats`: its size, and the default in every field. */
+#define KRPC_SERVER_STREAM_STATS_INIT {sizeof(krpc_server_stream_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
 #endif  /* KRPC_H */

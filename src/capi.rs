@@ -51,6 +51,7 @@ pub mod stream_options;
 pub mod stream_recv;
 pub mod stream_send;
 pub mod stream_service;
+pub mod stream_stats;
 #[cfg(feature = "test-hooks")]
 mod test_hooks;
 pub mod types;

@@ -158,6 +158,17 @@ static void values_go_by_name(const krpc_client *client, const krpc_idl *idl)
     krpc_stream_free(stream);
 }
 
+/* A DATA frame without a payload is no struct: an error of that receive only. */
+static void an_empty_message_fails_its_receive_only(const krpc_stream *plain, const krpc_stream *typed)
+{
+    krpc_message *empty = krpc_message_copy(KRPC_ENCODING_THRIFT_BINARY, krpc_view("", 0), NULL), *json = NULL;
+    CHECK(krpc_stream_send(plain, empty, NULL) == KRPC_OK && send_text(plain, "next") == KRPC_OK);
+    krpc_message_free(empty);
+    FAILS(KRPC_STATUS_MALFORMED, "", krpc_stream_recv_json(typed, NULL, &json, &error));
+    CHECK(json == NULL);
+    RECV_JSON(typed, "{\"text\":\"next\"}");
+}
+
 /* What does not fit is an error of that message only. */
 static void what_does_not_fit_leaves_the_stream(const krpc_client *client, const krpc_idl *idl)
 {
@@ -195,6 +206,7 @@ static void what_does_not_fit_leaves_the_stream(const krpc_client *client, const
     CHECK((status == KRPC_STATUS_TYPE_MISMATCH || status == KRPC_STATUS_MISSING_FIELD) && json == NULL);
     krpc_error_free(error);
     RECV_JSON(event.stream, "{\"text\":\"right\"}");
+    an_empty_message_fails_its_receive_only(stream, event.stream);
     krpc_event_release(&event);
     krpc_stream_free(stream);
     krpc_method_free(method);

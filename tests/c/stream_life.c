@@ -3,6 +3,8 @@
 #include "process.h"
 #include "streams.h"
 
+#include <stddef.h>
+
 /* ---- frames, by hand (ttstream.md §1) ---------------------------------------------------------------------------- */
 
 enum { HEADER = '2', DATA = '3', TRAILER = '4', RST = '5' };
@@ -355,8 +357,83 @@ static void a_server_says_why_before_it_closes(void)
     stage_close(&all);
 }
 
+/* ---- what connections have seen ------------------------------------------------------------------------------------ */
+
+static krpc_client_stream_stats of_client(const krpc_client *client)
+{
+    krpc_client_stream_stats stats = KRPC_CLIENT_STREAM_STATS_INIT;
+    CHECK(krpc_client_read_stream_stats(client, &stats) == KRPC_OK);
+    return stats;
+}
+
+static krpc_server_stream_stats of_server(const krpc_server *server)
+{
+    krpc_server_stream_stats stats = KRPC_SERVER_STREAM_STATS_INIT;
+    CHECK(krpc_server_read_stream_stats(server, &stats) == KRPC_OK);
+    return stats;
+}
+
+static void what_connections_have_seen_is_counted(void)
+{
+    stage all;
+    stage_open(&all);
+    CHECK(of_client(all.client).dialled == 0 && of_server(all.server).opened == 0);
+    krpc_stream *first = open_stream(&all, all.keep), *second = open_stream(&all, all.keep);
+    krpc_stream *served[2] = {rack_take(&all.kept), rack_take(&all.kept)};
+    krpc_client_stream_stats client = of_client(all.client);
+    CHECK(client.dialled + client.reused == 2 && client.connections == client.dialled && client.streams == 2);
+    AWAIT(of_client(all.client).opened == 2 && of_server(all.server).opened == 2);
+    CHECK(krpc_stream_cancel(first, KRPC_STR("enough")) == KRPC_OK);
+    krpc_stream_free(first);
+    krpc_stream_free(second);
+    AWAIT(of_client(all.client).resets_sent == 2 && of_server(all.server).resets_received == 2);
+    CHECK(of_server(all.server).resets_sent == 0 && of_client(all.client).resets_received == 0);
+    krpc_stream_free(served[0]);
+    krpc_stream_free(served[1]);
+    AWAIT(of_client(all.client).streams == 0);
+    CHECK(of_client(all.client).frames_sent >= 2 && of_server(all.server).frames_received >= 4);
+    stage_close(&all);
+}
+
+/* A frame of a stream that nobody has opened, and a second header. */
+static void what_breaks_the_rules_is_counted(void)
+{
+    stage all;
+    stage_open(&all);
+    int fd = raw_connect(krpc_server_address(all.server, 0));
+    send_frame(fd, 1, HEADER, "Test", "Keep", 0);
+    krpc_stream *broken = rack_take(&all.kept);
+    send_frame(fd, 5, DATA, "", "Keep", 1);
+    AWAIT(of_server(all.server).unknown_frames == 1);
+    CHECK(of_server(all.server).illegal_frames == 0);
+    send_frame(fd, 1, HEADER, "Test", "Keep", 0);
+    AWAIT(of_server(all.server).illegal_frames == 1 && of_server(all.server).resets_sent == 1);
+    krpc_stream_free(broken);
+    close(fd);
+
+    /* A struct of an earlier version has less room; none, or one of no size, is refused. */
+    krpc_server_stream_stats less = KRPC_SERVER_STREAM_STATS_INIT;
+    less.struct_size = offsetof(krpc_server_stream_stats, refused);
+    less.refused = 99;
+    CHECK(krpc_server_read_stream_stats(all.server, &less) == KRPC_OK && less.opened == 1 && less.refused == 99);
+    less.struct_size = 0;
+    CHECK(krpc_server_read_stream_stats(all.server, &less) == KRPC_STATUS_INVALID_ARGUMENT);
+    CHECK(krpc_server_read_stream_stats(all.server, NULL) == KRPC_STATUS_INVALID_ARGUMENT);
+    CHECK(krpc_server_read_stream_stats(NULL, &less) == KRPC_STATUS_INVALID_ARGUMENT);
+    CHECK(krpc_client_read_stream_stats(all.client, NULL) == KRPC_STATUS_INVALID_ARGUMENT);
+    krpc_client_stream_stats client = of_client(all.client);
+    CHECK(client.dialled == 0 && krpc_client_read_stream_stats(NULL, &client) == KRPC_STATUS_INVALID_ARGUMENT);
+
+    /* They outlive the stop. */
+    CHECK(krpc_server_stop(all.server, BOUND_MS, NULL, NULL) == KRPC_OK);
+    CHECK(of_server(all.server).opened == 1 && of_server(all.server).illegal_frames == 1);
+    stage_close(&all);
+}
+
 int main(void)
 {
+    what_connections_have_seen_is_counted();
+    what_breaks_the_rules_is_counted();
     a_child_has_no_part_in_streams_of_its_parent();
     a_server_says_why_before_it_closes();
     stage all;

@@ -107,6 +107,7 @@ fn one_call(schema: &Arc<Schema>, client: &Arc<Client>, wire: Wire, call: &Call)
         timeout: call.timeout_ms.map(Duration::from_millis),
         metainfo: Some(&own),
         parent: Some(&parent),
+        ..CallOptions::default()
     };
     let started = Instant::now();
     let reply = client.call(&method, &request, &options);

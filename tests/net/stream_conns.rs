@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use krpc::base::{Code, Phase};
 use krpc::op::operation::{self, Cause};
 use krpc::rpc::Address;
-use krpc::rpc::call::{CallOptions, Client, ClientOptions, Transport};
+use krpc::rpc::call::{CallOptions, Client, ClientOptions, Method, Transport};
 use krpc::rpc::server::Server;
 use krpc::rpc::stream::{Finish, RecvTimeout, Stream, StreamMode, StreamOptions, StreamTimeouts};
 
@@ -103,7 +103,8 @@ fn calls_and_streams_do_not_mix_on_a_connection() {
     }
 }
 
-/// A method of calls that somebody opens as a stream by hand: the client is told, and the server lives.
+/// A method of calls that somebody opens as a stream by hand: the client is told as Kitex tells it, with type 6,
+/// and the server lives.
 #[test]
 fn a_method_of_calls_is_no_stream() {
     let server = start("127.0.0.1:0", vec![echo_service(false)]);
@@ -112,13 +113,22 @@ fn a_method_of_calls_is_no_stream() {
         socket.write_all(OPENING).unwrap();
         assert_trailer(&mut socket);
     }
+    let missing = client(&server, Transport::Ttheader);
+    let missing = missing.open_stream(&Method::parse("Echo/Missing").unwrap(), &StreamOptions::default());
+    let error = missing.unwrap().recv().unwrap_err();
+    assert_eq!(
+        (error.code(), error.remote_exception().unwrap().type_id),
+        (Code::UnknownMethod, 1),
+        "{error}"
+    );
     let client = client(&server, Transport::Ttheader);
     assert_eq!(client.call(&echo(), &body(b"x"), &CallOptions::default()).error(), None);
     let error = client.open_stream(&echo(), &StreamOptions::default()).unwrap().recv().unwrap_err();
-    assert_eq!(error.code(), Code::UnknownMethod, "{error}");
+    let remote = error.remote_exception().unwrap();
+    assert_eq!((remote.type_id, &remote.text[..]), (6, &b"not a streaming method: Echo"[..]), "{error}");
 }
 
-/// A HEADER and a TRAILER of stream 1, whose exception says that there is no such method.
+/// A HEADER and a TRAILER of stream 1, whose exception says that the method does not stream.
 fn assert_trailer(socket: &mut TcpStream) {
     socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     for kind in [b'2', b'4'] {
@@ -128,7 +138,7 @@ fn assert_trailer(socket: &mut TcpStream) {
         socket.read_exact(&mut frame).unwrap();
         assert_eq!(frame[..8], *b"\x10\0\0\x02\0\0\0\x01");
         assert!(frame.windows(5).any(|part| part == [0, 0x1b, 0, 1, kind]), "{frame:?}");
-        let told = frame.windows(14).any(|part| part == b"unknown method");
+        let told = frame.windows(22).any(|part| part == b"not a streaming method");
         assert_eq!(told, kind == b'4', "{frame:?}");
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use krpc::base::{Code, Metainfo, MetainfoKind, StreamReason};
 use krpc::rpc::call::{Client, ClientOptions, Method};
-use krpc::rpc::stream::{RecvTimeout, Stream, StreamOptions};
+use krpc::rpc::stream::{RecvTimeout, Stream, StreamHooks, StreamOptions};
 use krpc::rpc::{Context, ContextOptions};
 
 use crate::item::Item;
@@ -16,10 +16,16 @@ pub struct Cases {
 
 /// A client that calls itself `caller`.
 pub fn client(address: &str, multiplexed: usize, caller: &str) -> Arc<Client> {
+    client_with(address, multiplexed, caller, StreamHooks::default())
+}
+
+/// The same with somebody around its streams.
+pub fn client_with(address: &str, multiplexed: usize, caller: &str, hooks: StreamHooks) -> Arc<Client> {
     let mut options = ClientOptions::new("interop.server");
     options.addresses = vec![krpc::rpc::Address::parse(address).unwrap()];
     options.caller = caller.to_owned();
     options.streams.multiplexed = multiplexed;
+    options.stream_hooks = hooks;
     Client::new(options).unwrap()
 }
 
@@ -47,7 +53,7 @@ impl Cases {
         Cases { client }
     }
 
-    fn open(&self, method: &str, options: &StreamOptions<'_>) -> Stream {
+    pub fn open(&self, method: &str, options: &StreamOptions<'_>) -> Stream {
         self.client.open_stream(&Method::parse(&format!("Streams/{method}")).unwrap(), options).unwrap()
     }
 

@@ -2,11 +2,14 @@
 //!
 //! Where there is no Go, a line says so and nothing runs; where CI=true that is only so without Go.
 
+mod by_hand;
 mod chain;
 mod client;
 mod ends;
+mod hooks;
 mod item;
 mod peer;
+mod proxy;
 mod server;
 
 use std::time::Duration;

@@ -27,6 +27,18 @@ pub fn start() -> Server {
 }
 
 pub fn start_with(next: Option<Arc<Client>>) -> Server {
+    start_of(ServerOptions { services: vec![service(next)], ..ServerOptions::default() })
+}
+
+/// A server with no service, whose catch-all does what `Bidi` does for any method of any name.
+pub fn start_catch_all() -> Server {
+    let shared = Shared::default();
+    let handler: Arc<dyn StreamHandler> = Arc::new(Returning(move |stream: &Stream| bidi(stream, &shared)));
+    let catch_all = Some((handler, StreamMethodOptions::default()));
+    start_of(ServerOptions { stream_catch_all: catch_all, ..ServerOptions::default() })
+}
+
+pub fn service(next: Option<Arc<Client>>) -> Service {
     let shared = Shared { next, ..Shared::default() };
     let last = Arc::clone(&shared.last);
     let mut service = Service::new("Streams").unwrap();
@@ -36,14 +48,18 @@ pub fn start_with(next: Option<Arc<Client>>) -> Server {
     add("Bidi", StreamMode::Bidirectional, Arc::new(Returning(move |stream: &Stream| bidi(stream, &shared))));
     add("Upload", StreamMode::Client, Arc::new(Returning(upload)));
     add("Watch", StreamMode::Server, Arc::new(Returning(move |stream: &Stream| watch(stream, &last))));
+    service
+}
+
+/// On a port of its own.
+pub fn start_of(options: ServerOptions) -> Server {
     // A thread for each of a thousand handlers that block.
     let runtime =
         Runtime::start(&RuntimeOptions { worker_threads: 1100, ..RuntimeOptions::default() }).unwrap();
     Server::start(ServerOptions {
         addresses: vec![krpc::rpc::Address::parse("127.0.0.1:0").unwrap()],
-        services: vec![service],
         runtime: Some(runtime),
-        ..ServerOptions::default()
+        ..options
     })
     .unwrap()
 }

@@ -11,6 +11,8 @@ mod loom_tests;
 mod outgoing;
 #[cfg(all(test, not(krpc_loom)))]
 mod tests;
+#[cfg(all(any(test, fuzzing), not(krpc_loom)))]
+pub mod world;
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -107,6 +107,11 @@ impl Finish {
         Finish::Exception { type_id: ApplicationException::UNKNOWN_METHOD, text }
     }
 
+    /// The method takes calls: type 6, as the reference answers what was opened by hand.
+    pub fn not_streaming(method: &str) -> Finish {
+        Finish::internal(format!("not a streaming method: {method}"))
+    }
+
     fn internal(text: String) -> Finish {
         Finish::Exception { type_id: ApplicationException::INTERNAL_ERROR, text: text.into() }
     }

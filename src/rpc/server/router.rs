@@ -56,9 +56,11 @@ pub(super) enum StreamRoute<'a> {
     Method(&'a Arc<StreamEntry>),
     /// The handler for everything else.
     CatchAll(&'a Arc<StreamEntry>),
-    /// The service has no such streaming method.
+    /// The method takes calls: exception 6.
+    TakesCalls,
+    /// The service has no such method: exception 1.
     UnknownMethod,
-    /// There is no such service.
+    /// There is no such service: exception 20.
     UnknownService,
 }
 
@@ -105,13 +107,17 @@ impl Router {
 
     /// Finds who takes a stream of `method`, by the same table.
     pub(super) fn route_stream(&self, service: &[u8], method: &[u8]) -> StreamRoute<'_> {
-        let Some(index) = self.choose(service, |service| service.streams.contains_key(method)) else {
-            return self.rest.streams.as_ref().map_or(StreamRoute::UnknownService, StreamRoute::CatchAll);
-        };
-        match (self.services[index].streams.get(method), &self.rest.streams) {
-            (Some(entry), _) => StreamRoute::Method(entry),
+        let chosen = self.choose(service, |service| service.streams.contains_key(method));
+        let chosen = chosen.or_else(|| self.choose(service, |service| service.methods.contains_key(method)));
+        match (chosen.map(|index| &self.services[index]), &self.rest.streams) {
+            (Some(service), catch_all) => match (service.streams.get(method), catch_all) {
+                (Some(entry), _) => StreamRoute::Method(entry),
+                (None, Some(entry)) => StreamRoute::CatchAll(entry),
+                (None, None) if service.methods.contains_key(method) => StreamRoute::TakesCalls,
+                (None, None) => StreamRoute::UnknownMethod,
+            },
             (None, Some(entry)) => StreamRoute::CatchAll(entry),
-            (None, None) => StreamRoute::UnknownMethod,
+            (None, None) => StreamRoute::UnknownService,
         }
     }
 
@@ -201,6 +207,51 @@ mod tests {
         for (service, method, expected) in rows {
             assert_eq!(found(&router, service, method), expected, "{service}/{method}");
         }
+    }
+
+    #[test]
+    fn streams_go_by_the_same_table_and_never_to_methods_of_calls() {
+        let add = |mut service: Service, method: &str| {
+            let handler = Arc::new(|_: crate::rpc::stream::Stream| {});
+            let options = StreamMethodOptions::default();
+            service.add_stream(method, StreamMode::Bidirectional, options, handler).unwrap();
+            service
+        };
+        let services = || {
+            let (a, b) = (service("A", &["a", "both"], true), service("B", &["b"], false));
+            vec![add(a, "stream"), add(b, "both")]
+        };
+        let found = |router: &Router, service: &str, method: &str| match router
+            .route_stream(service.as_bytes(), method.as_bytes())
+        {
+            StreamRoute::Method(entry) => format!("{}/{method}", String::from_utf8_lossy(&entry.service)),
+            StreamRoute::CatchAll(_) => "catch-all".into(),
+            StreamRoute::TakesCalls => "takes calls".into(),
+            StreamRoute::UnknownMethod => "unknown method".into(),
+            StreamRoute::UnknownService => "unknown service".into(),
+        };
+        let rows = [
+            ("A", "stream", "A/stream"),
+            ("X", "stream", "A/stream"),
+            ("", "both", "B/both"), // the fallback's own takes calls
+            ("A", "both", "takes calls"),
+            ("", "b", "takes calls"),
+            ("X", "b", "takes calls"),
+            ("B", "stream", "unknown method"),
+            ("X", "none", "unknown service"),
+        ];
+        let router = Router::new(services(), CatchAll::default(), false).unwrap();
+        for (service, method, expected) in rows {
+            assert_eq!(found(&router, service, method), expected, "{service}/{method}");
+        }
+        let handler: Arc<dyn StreamHandler> = Arc::new(|_: crate::rpc::stream::Stream| {});
+        let rest =
+            CatchAll::new(None, Some((handler, StreamMethodOptions::default())), StreamHooks::default());
+        let router = Router::new(services(), rest, false).unwrap();
+        for (service, method) in [("A", "both"), ("B", "stream"), ("X", "none")] {
+            assert_eq!(found(&router, service, method), "catch-all", "{service}/{method}");
+        }
+        assert_eq!(found(&router, "B", "both"), "B/both");
     }
 
     #[test]

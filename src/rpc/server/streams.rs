@@ -20,6 +20,10 @@ impl Dispatch for Dispatcher {
         let (entry, served) = match self.router.route_stream(&service, &method) {
             StreamRoute::Method(entry) => (Arc::clone(entry), entry.service.clone()),
             StreamRoute::CatchAll(entry) => (Arc::clone(entry), service),
+            StreamRoute::TakesCalls => {
+                let finish = Finish::not_streaming(&String::from_utf8_lossy(&method));
+                return refuse(incoming, finish);
+            }
             StreamRoute::UnknownMethod => {
                 let finish = Finish::unknown_method(&String::from_utf8_lossy(&method));
                 return refuse(incoming, finish);

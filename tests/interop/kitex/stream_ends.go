@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/bytedance/gopkg/cloud/metainfo"
 	"github.com/cloudwego/kitex/client/callopt/streamcall"
 	"github.com/cloudwego/kitex/pkg/streaming"
 
@@ -21,6 +22,7 @@ var helpedStreamCases = []streamCase{
 	{name: "outlive", run: streamOutlive, helped: true},
 	{name: "lost", run: streamLost, helped: true},
 	{name: "chain", run: streamChain, helped: true},
+	{name: "hooked", run: streamHooked, helped: true},
 }
 
 // lastEnd asks the server how the stream ended that was told to wait, which it knows a little later.
@@ -214,6 +216,52 @@ func streamLost(ctx context.Context, kc streamsvc.Client) error {
 		return fmt.Errorf("want a lost connection, got %v", err)
 	}
 	return nil
+}
+
+// streamHooked has its messages and pairs changed by the server's interceptors, and one of its streams refused.
+func streamHooked(ctx context.Context, kc streamsvc.Client) error {
+	stream, err := kc.Bidi(ctx)
+	if err != nil {
+		return err
+	}
+	for _, words := range [][2]string{{"plain", "replaced!"}, {"other", "other!"}, {"plain", "replaced!"}} {
+		if err := stream.Send(ctx, text(words[0])); err != nil {
+			return err
+		}
+		item, err := stream.Recv(ctx)
+		if err != nil {
+			return err
+		}
+		if err := equal("text", item.GetText(), words[1]); err != nil {
+			return err
+		}
+	}
+	header, err := stream.Header()
+	if err != nil {
+		return err
+	}
+	if err := equal("header", header, streaming.Header{"opened": "1"}); err != nil {
+		return err
+	}
+	if err := stream.CloseSend(ctx); err != nil {
+		return err
+	}
+	if err := atEnd(ctx, stream); err != nil {
+		return err
+	}
+	trailer, err := stream.Trailer()
+	if err != nil {
+		return err
+	}
+	if err := equal("trailer", trailer, streaming.Trailer{"finished": "1"}); err != nil {
+		return err
+	}
+	refused, err := kc.Bidi(metainfo.WithValue(ctx, "refuse", "1"))
+	if err != nil {
+		return err
+	}
+	_, err = refused.Recv(ctx)
+	return has("recv", err, "code=12001", "not this one")
 }
 
 // streamChain is the head of a chain: it opens a stream whose handler opens another, and cancels. The harness

@@ -183,6 +183,9 @@ func (h *streamsHandler) Sink(ctx context.Context, stream streams.Streams_SinkSe
 }
 
 func (h *streamsHandler) Watch(ctx context.Context, item *streams.Item, stream streams.Streams_WatchServer) error {
+	if item.GetText() == "received" {
+		return stream.Send(ctx, &streams.Item{N: h.received.Load()})
+	}
 	if item.GetText() == "last" {
 		h.mu.Lock()
 		text := h.last

@@ -6,10 +6,11 @@ use std::path::Path;
 const TABLE: &str = include_str!("../../../../tests/streaming_cases.md");
 
 /// Where tests of streams are.
-const PLACES: [&str; 7] = [
+const PLACES: [&str; 8] = [
     "src/wire/ttstream/tests.rs",
     "src/proto/stream",
     "src/io/stream",
+    "src/rpc/server/router.rs",
     "tests/net",
     "tests/c",
     "tests/stream_interop",

@@ -347,6 +347,7 @@ fn each_end_of_a_handler_has_its_words() {
         ),
         (Finish::unknown_service("X"), 20, "unknown service X", Code::UnknownService),
         (Finish::unknown_method("m"), 1, "unknown method m", Code::UnknownMethod),
+        (Finish::not_streaming("m"), 6, "not a streaming method: m", Code::RemoteException),
         (Finish::Exception { type_id: 1000, text: "own".into() }, 1000, "own", Code::RemoteException),
     ];
     for (finish, type_id, text, code) in cases {
