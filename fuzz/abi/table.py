@@ -28,6 +28,7 @@ SIZED = {
     "krpc_facts", "krpc_client_stats", "krpc_queue_stats", "krpc_stopped", "krpc_method_info", "krpc_field_info",
     "krpc_json_options", "krpc_peer_credentials", "krpc_stream_stats", "krpc_stream_limits", "krpc_stream_counters",
     "krpc_stream_event", "krpc_client_stream_stats", "krpc_server_stream_stats", "krpc_attempt",
+    "krpc_server_stats",
 }  # fmt: skip
 SCALARS = {
     "bool": "some_bool", "int8_t": "(int8_t)some_number", "int16_t": "(int16_t)some_number",
