@@ -303,9 +303,8 @@ impl Shared {
     /// A call whose address could not be reached by a dial that began after the call did: another one may,
     /// unless all were tried.
     pub(super) fn unreached(&self, mut job: Job, peer: usize, error: Error) {
-        job.unreached.push(peer);
-        let may_go_on = job.attempt.route.same.is_none();
-        match may_go_on && job.unreached.len() < self.peers.len().min(MAX_ADDRESSES_TRIED) {
+        let unreached = job.note_unreached(peer);
+        match job.pinned().is_none() && unreached < self.peers.len().min(MAX_ADDRESSES_TRIED) {
             true => self.post(std::iter::once(job)),
             false => job.fail(Some(Arc::clone(self.peer_name(peer))), error.at(Phase::Connect)),
         }
@@ -323,7 +322,7 @@ impl Shared {
 
     /// Hands a call that may use a connection to an idle one, or to one of its own.
     pub(super) fn connect(self: &Arc<Shared>, mut job: Job, peer: usize) {
-        let permit = job.permit.take();
+        let permit = job.take_permit();
         while let Some(slot) = self.pop_idle(peer) {
             match slot.hand_over(job) {
                 Ok(()) => {
@@ -339,7 +338,7 @@ impl Shared {
         job.reused = adopted.is_some();
         let socket = match adopted {
             Some(transport) => Socket::Open(transport),
-            None => match permit.map(|permit| permit.1).or_else(|| self.gate(peer).enter(now)) {
+            None => match permit.or_else(|| self.gate(peer).enter(now)) {
                 Some(permit) => Socket::connecting(self, peer, now, permit),
                 // Shut since it was chosen.
                 None => return self.post(std::iter::once(job)),
@@ -399,8 +398,8 @@ impl Dispatch {
         }
         if job.begun.is_none() {
             job.begun = Some(now);
-            job.turn = match job.attempt.route.first_turn {
-                Some(turn) => turn.wrapping_add(job.attempt.number.into()),
+            job.turn = match &job.attempt.route {
+                Some(route) => route.first_turn.wrapping_add(job.attempt.number.into()),
                 None => self.shared.next_peer.fetch_add(1, Ordering::Relaxed),
             };
         }
@@ -421,8 +420,8 @@ impl Dispatch {
     /// The address that the call tries next: one that may serve it. `None` if only those are left that are left
     /// alone.
     fn choose(&self, job: &Job, now: Instant) -> Option<usize> {
-        if let Some(permit) = &job.permit {
-            return Some(permit.0);
+        if let Some(peer) = job.permitted() {
+            return Some(peer);
         }
         self.untried(job).find(|peer| match self.shared.options.multiplexed {
             0 => self.shared.may_serve(*peer, now),
@@ -435,19 +434,16 @@ impl Dispatch {
     fn untried(&self, job: &Job) -> impl Iterator<Item = usize> {
         let peers = self.shared.peers.len();
         let first = job.turn.wrapping_add(job.tries as usize);
-        let route = job.attempt.route;
         let order = (0..peers).map(move |step| first.wrapping_add(step) % peers);
-        let may_go = move |peer: &usize| route.same.is_none_or(|same| same == *peer);
-        let open = order.filter(move |peer| may_go(peer) && !job.unreached.contains(peer));
-        open.clone()
-            .filter(move |peer| !route.avoids(*peer))
-            .chain(open.filter(move |peer| route.avoids(*peer)))
+        let may_go = move |peer: &usize| job.pinned().is_none_or(|only| only == *peer);
+        let open = order.filter(move |peer| may_go(peer) && !job.has_tried(*peer));
+        open.clone().filter(move |peer| !job.avoids(*peer)).chain(open.filter(move |peer| job.avoids(*peer)))
     }
 
     /// Which of the multiplexed connections to an address: calls take turns, and attempts of one call go apart.
     fn connection_of(&self, job: &Job) -> usize {
         let peers = self.shared.peers.len();
-        let apart = if job.attempt.route.same.is_some() && peers > 1 { job.attempt.number.into() } else { 0 };
+        let apart = if job.pinned().is_some() && peers > 1 { job.attempt.number.into() } else { 0 };
         (job.turn / peers).wrapping_add(apart) % self.shared.options.multiplexed
     }
 
@@ -482,7 +478,7 @@ impl Dispatch {
     /// Hands a call to one of the peer's multiplexed connections; makes it if there is none, or no more.
     fn share(&mut self, mut job: Job, peer: usize) {
         let index = self.connection_of(&job);
-        let permit = job.permit.take();
+        let permit = job.take_permit();
         if let Some(slot) = &self.mux[peer][index] {
             match slot.hand_over(job) {
                 Ok(()) => {
@@ -492,7 +488,7 @@ impl Dispatch {
                 Err(back) => job = back,
             }
         }
-        let permit = permit.map(|permit| permit.1).or_else(|| self.shared.gate(peer).enter(clock::now()));
+        let permit = permit.or_else(|| self.shared.gate(peer).enter(clock::now()));
         let Some(permit) = permit else { return self.share_another(job, peer) };
         job.reused = false;
         self.open(MuxSlot::with(vec![job]), peer, index, permit);

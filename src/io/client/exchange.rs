@@ -35,7 +35,7 @@ pub trait Exchange: Send + Sync {
 }
 
 /// Which attempt of a call it is, and what it does its own way.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Attempt {
     /// 0 is the first.
     pub number: u8,
@@ -45,22 +45,22 @@ pub struct Attempt {
     pub deadline: Option<Instant>,
     /// When its call wants to be woken, should it not have ended by then.
     pub wake_at: Option<Instant>,
-    /// Where it goes.
-    pub route: Route,
+    /// Where it goes, if that depends on those before it; by default to the next address in turn.
+    pub route: Option<Box<Route>>,
 }
 
 impl Attempt {
     /// The only attempt of a call, or its first.
     pub fn first(seq: i32, deadline: Option<Instant>) -> Attempt {
-        Attempt { number: 0, seq, deadline, wake_at: None, route: Route::default() }
+        Attempt { number: 0, seq, deadline, wake_at: None, route: None }
     }
 }
 
-/// Where an attempt goes, where that depends on those before it. By default the next address in turn.
-#[derive(Clone, Copy, Default, Debug)]
+/// Where an attempt goes that follows others.
+#[derive(Clone, Default, Debug)]
 pub struct Route {
     /// The place of the first attempt in the order of the addresses: this one counts on from there.
-    pub first_turn: Option<usize>,
+    pub first_turn: usize,
     /// This address and no other.
     pub same: Option<usize>,
     avoided: [Option<u32>; AVOIDED],
@@ -69,7 +69,7 @@ pub struct Route {
 impl Route {
     /// Of an attempt that follows a first one with this place in the order of the addresses.
     pub fn after(first_turn: usize) -> Route {
-        Route { first_turn: Some(first_turn), ..Route::default() }
+        Route { first_turn, ..Route::default() }
     }
 
     /// Not to this address, if there is another.
@@ -121,25 +121,22 @@ pub(super) struct Job {
     pub(super) seat: Option<Seat>,
     /// When it was first looked at.
     pub(super) begun: Option<Instant>,
+    /// What few have.
+    trouble: Option<Box<Trouble>>,
+}
+
+/// What is known of an attempt that met addresses which can't be reached.
+#[derive(Default)]
+struct Trouble {
     /// The right to dial an address, as no other is left.
-    pub(super) permit: Option<Box<(usize, Permit)>>,
+    permit: Option<(usize, Permit)>,
     /// Addresses that could not be reached since it began.
-    pub(super) unreached: Vec<usize>,
+    unreached: Vec<usize>,
 }
 
 impl Job {
     pub(super) fn new((exchange, attempt): (Arc<dyn Exchange>, Attempt)) -> Job {
-        Job {
-            exchange,
-            attempt,
-            tries: 0,
-            reused: false,
-            turn: 0,
-            seat: None,
-            begun: None,
-            permit: None,
-            unreached: Vec::new(),
-        }
+        Job { exchange, attempt, tries: 0, reused: false, turn: 0, seat: None, begun: None, trouble: None }
     }
 
     pub(super) fn request(&self) -> Request<'_> {
@@ -152,6 +149,43 @@ impl Job {
 
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.attempt.deadline
+    }
+
+    /// Gives it the right to dial an address, as no other is left.
+    pub(super) fn permit(&mut self, peer: usize, permit: Permit) {
+        self.trouble.get_or_insert_default().permit = Some((peer, permit));
+    }
+
+    /// Takes that right.
+    pub(super) fn take_permit(&mut self) -> Option<Permit> {
+        self.trouble.as_mut()?.permit.take().map(|(_, permit)| permit)
+    }
+
+    /// Which address it has the right to dial.
+    pub(super) fn permitted(&self) -> Option<usize> {
+        self.trouble.as_ref()?.permit.as_ref().map(|(peer, _)| *peer)
+    }
+
+    /// Notes an address that could not be reached; returns how many there are.
+    pub(super) fn note_unreached(&mut self, peer: usize) -> usize {
+        let unreached = &mut self.trouble.get_or_insert_default().unreached;
+        unreached.push(peer);
+        unreached.len()
+    }
+
+    /// Whether it has tried an address in vain.
+    pub(super) fn has_tried(&self, peer: usize) -> bool {
+        self.trouble.as_ref().is_some_and(|trouble| trouble.unreached.contains(&peer))
+    }
+
+    /// The one address that it may go to, if there is only one.
+    pub(super) fn pinned(&self) -> Option<usize> {
+        self.attempt.route.as_ref().and_then(|route| route.same)
+    }
+
+    /// Whether it should go elsewhere than to this address.
+    pub(super) fn avoids(&self, peer: usize) -> bool {
+        self.attempt.route.as_ref().is_some_and(|route| route.avoids(peer))
     }
 
     pub(super) fn watch(&self, on_cancel: CancelHook) {

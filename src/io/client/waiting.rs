@@ -145,7 +145,7 @@ impl Waiting {
         match gate.resort(begun, clock::now(), cx.waker()) {
             Resort::Dial(permit) => {
                 if let Some(job) = &mut self.job {
-                    job.permit = Some(Box::new((self.peer, permit)));
+                    job.permit(self.peer, permit);
                 }
                 Poll::Ready(Ok(()))
             }

@@ -229,7 +229,7 @@ impl Retried {
             Place::Other => engine.nodes().filter_map(address).for_each(|peer| route.avoid(peer)),
         }
         let deadline = expires_at.instant(self.client.origin());
-        Attempt { number, seq: self.client.next_seq(), deadline, wake_at: None, route }
+        Attempt { number, seq: self.client.next_seq(), deadline, wake_at: None, route: Some(Box::new(route)) }
     }
 
     /// The engine's next wake-up, unless the first attempt's connection sees to it.
@@ -380,8 +380,10 @@ impl Exchange for Retried {
                 None
             }
             _ => {
-                let place = state.hooks.get_mut(usize::from(attempt));
-                place.and_then(|place| mem::replace(place, Some(on_cancel))).map(drop);
+                // One that is replaced has no connection any more.
+                if let Some(place) = state.hooks.get_mut(usize::from(attempt)) {
+                    *place = Some(on_cancel);
+                }
                 None
             }
         };
