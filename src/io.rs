@@ -19,6 +19,7 @@ mod inbox;
 mod inherited;
 #[cfg(all(test, krpc_loom))]
 mod loom_task;
+mod relay;
 mod sys;
 mod transport;
 
