@@ -261,7 +261,8 @@ static inline bench_client_args bench_client_arguments(int argc, char **argv)
                 "usage: %s --address HOST:PORT [--callers N] [--seconds S] [--warmup S] [--calls N]"
                 " [--transport ttheader|ttheader-framed|framed|buffered|mux] [--rate N]\n"
                 "  --calls: each caller makes N calls without warm-up, for programs that count instructions\n"
-                "  streams: [--shape ping-pong|one-way] [--style queue|callback] [--connections N] [--size BYTES]; --callers is how many\n"
+                "  streams: [--shape ping-pong|one-way] [--style queue|callback] [--connections N] [--size BYTES];"
+                " --callers is how many\n"
                 "  --rate: N calls a second start at fixed times, and their latency counts from these\n",
                 argv[0]);
         exit(2);
