@@ -13,7 +13,7 @@ mod tally;
 mod task;
 
 pub use client::{Pool, PoolOptions, Stats};
-pub use link::{Done, Hook, Link, MetaHook, Received, Sent, Take, Taken, already, given_back};
+pub use link::{Done, Hook, Link, MetaHook, Received, Sent, Take, TakeAll, Taken, already, given_back};
 pub use mailbox::Mailbox;
 pub use open::{Opener, Opening};
 pub use server::ServerSide;

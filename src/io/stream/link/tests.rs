@@ -134,7 +134,7 @@ impl World {
         self.recvs += 1;
         let (id, ends) = (self.link.next_id(), Arc::clone(&self.ends));
         self.pending.1 = id;
-        let taken = Box::new(move |received: Received| {
+        let taken = Taken::by(move |received| {
             ends.recvs.fetch_add(1, Ordering::SeqCst);
             let received = match received {
                 Received::Message(message) => Received::Messages(VecDeque::from([message])),
