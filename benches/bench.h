@@ -223,7 +223,7 @@ typedef struct bench_client_args {
     double seconds, warmup;
     uint64_t calls; /* per caller; 0: as many as the time allows */
     double rate;    /* calls per second of all callers; 0: each starts when its last one has ended */
-    const char *shape;
+    const char *shape, *style;
     int connections; /* that streams share; 0: one for each */
     int size;        /* payload of a stream's message in bytes */
 } bench_client_args;
@@ -236,10 +236,10 @@ static inline bench_client_args bench_client_arguments(int argc, char **argv)
         {"calls", required_argument, NULL, 'n'},   {"transport", required_argument, NULL, 't'},
         {"rate", required_argument, NULL, 'r'},    {"shape", required_argument, NULL, 'h'},
         {"size", required_argument, NULL, 'b'},    {"connections", required_argument, NULL, 'p'},
-        {NULL, 0, NULL, 0},
+        {"style", required_argument, NULL, 'y'},   {NULL, 0, NULL, 0},
     };
     bench_client_args args = {.transport = "ttheader", .callers = 1, .seconds = 2, .warmup = 0.2,
-                              .shape = "ping-pong", .connections = 1, .size = BENCH_TEXT_BYTES};
+                              .shape = "ping-pong", .style = "queue", .connections = 1, .size = BENCH_TEXT_BYTES};
     for (int option; (option = getopt_long(argc, argv, "", OPTIONS, NULL)) != -1;) {
         switch (option) {
         case 'a': args.address = optarg; break;
@@ -250,6 +250,7 @@ static inline bench_client_args bench_client_arguments(int argc, char **argv)
         case 't': args.transport = optarg; break;
         case 'r': args.rate = atof(optarg); break;
         case 'h': args.shape = optarg; break;
+        case 'y': args.style = optarg; break;
         case 'b': args.size = atoi(optarg); break;
         case 'p': args.connections = atoi(optarg); break;
         default: exit(2);
@@ -260,7 +261,8 @@ static inline bench_client_args bench_client_arguments(int argc, char **argv)
                 "usage: %s --address HOST:PORT [--callers N] [--seconds S] [--warmup S] [--calls N]"
                 " [--transport ttheader|ttheader-framed|framed|buffered|mux] [--rate N]\n"
                 "  --calls: each caller makes N calls without warm-up, for programs that count instructions\n"
-                "  streams: [--shape ping-pong|one-way] [--connections N] [--size BYTES]; --callers is how many\n"
+                "  streams: [--shape ping-pong|one-way] [--style queue|callback] [--connections N] [--size BYTES];"
+                " --callers is how many\n"
                 "  --rate: N calls a second start at fixed times, and their latency counts from these\n",
                 argv[0]);
         exit(2);

@@ -21,6 +21,7 @@ mod inbox;
 mod inherited;
 #[cfg(all(test, krpc_loom))]
 mod loom_task;
+mod relay;
 mod spare;
 mod sys;
 mod transport;

@@ -1,5 +1,5 @@
-/* Messages over streams through the C ABI. Ping-pong: one thread keeps a message under way in each stream and takes
- * them from a queue. One-way: a thread for each stream sends one message after the other; counted is what the server
+/* Messages over streams through the C ABI. Ping-pong: a message is under way in each stream; one thread takes the
+ * answers from a queue, or each is answered in a callback on the I/O thread. One-way: a thread for each stream sends one message after the other; counted is what the server
  * says it has received, and the time goes on until it has said so. */
 #define _GNU_SOURCE
 #include "connect.h"
@@ -108,6 +108,93 @@ static void ping_pong(const krpc_method *streaming, const krpc_message *message)
     bench_print_client(&latencies, used, use_at_end, seconds, 0, 0);
 }
 
+/* ---- ping-pong in callbacks: on the I/O thread, a receive that starts the next one ---------------- */
+
+typedef struct caller {
+    krpc_stream *stream;
+    uint64_t sent_ns;
+} caller;
+
+/* What the callbacks share. There is one I/O thread, so only it touches the latencies; the flags are the main one's. */
+static struct {
+    const krpc_message *message;
+    bench_latencies latencies;
+    _Atomic bool is_counted, is_stopping;
+    _Atomic int under_way;
+} calling;
+
+static void listen_on(caller *self);
+
+static void send_next(caller *self)
+{
+    size_t sent = 0;
+    krpc_error *error = NULL;
+    krpc_stream_try_send_many(self->stream, &calling.message, 1, &sent, &error);
+    check(error);
+    if (sent != 1)
+        bench_die("stream", "no room for one message");
+    self->sent_ns = bench_now_ns();
+}
+
+static void answered(void *user_data, krpc_reply *reply)
+{
+    caller *self = user_data;
+    const krpc_message *answer = krpc_reply_message(reply);
+    if (answer == NULL)
+        bench_die("stream", "has ended");
+    if (krpc_message_size(answer) != krpc_message_size(calling.message))
+        bench_die("stream", "the answer has another size");
+    krpc_reply_free(reply);
+    if (atomic_load_explicit(&calling.is_counted, memory_order_relaxed))
+        bench_record(&calling.latencies, bench_now_ns() - self->sent_ns);
+    if (atomic_load_explicit(&calling.is_stopping, memory_order_relaxed)) {
+        atomic_fetch_sub(&calling.under_way, 1);
+        return;
+    }
+    send_next(self);
+    listen_on(self);
+}
+
+static void listen_on(caller *self)
+{
+    krpc_completion completion = KRPC_COMPLETION_INIT;
+    completion.callback = answered;
+    completion.user_data = self;
+    completion.flags = KRPC_COMPLETION_FLAG_INLINE;
+    krpc_error *error = NULL;
+    krpc_stream_start_recv(self->stream, &completion, NULL, &error);
+    check(error);
+}
+
+static void ping_pong_in_callbacks(const krpc_method *streaming, const krpc_message *message)
+{
+    static caller callers[STREAMS_MAX];
+    calling.message = message;
+    atomic_store(&calling.under_way, args.callers);
+    for (int i = 0; i < args.callers; i++)
+        callers[i].stream = open_stream(streaming);
+    for (int i = 0; i < args.callers; i++) {
+        send_next(&callers[i]);
+        listen_on(&callers[i]);
+    }
+    bench_pause(args.warmup);
+    bench_use used = bench_use_now();
+    uint64_t begin = bench_now_ns();
+    atomic_store(&calling.is_counted, true);
+    bench_pause(args.seconds);
+    atomic_store(&calling.is_counted, false);
+    bench_use use_at_end = bench_use_now();
+    double seconds = (double)(bench_now_ns() - begin) / 1e9;
+    atomic_store(&calling.is_stopping, true);
+    while (atomic_load(&calling.under_way) > 0)
+        bench_pause(0.001);
+    for (int i = 0; i < args.callers; i++) {
+        krpc_stream_close_send(callers[i].stream, NULL);
+        krpc_stream_free(callers[i].stream);
+    }
+    bench_print_client(&calling.latencies, used, use_at_end, seconds, 0, 0);
+}
+
 /* ---- one-way ---------------------------------------------------------------------------------- */
 
 static _Atomic bool is_over;
@@ -167,8 +254,10 @@ int main(int argc, char **argv)
 {
     args = bench_client_arguments(argc, argv);
     bool is_one_way = strcmp(args.shape, "one-way") == 0;
-    if (args.callers > STREAMS_MAX || args.size < 1 || (!is_one_way && strcmp(args.shape, "ping-pong") != 0))
-        bench_die("arguments", "at most 1000 streams, a size, and ping-pong or one-way");
+    bool is_in_callbacks = strcmp(args.style, "callback") == 0;
+    if (args.callers > STREAMS_MAX || args.size < 1 || (!is_one_way && strcmp(args.shape, "ping-pong") != 0) ||
+        (!is_in_callbacks && strcmp(args.style, "queue") != 0) || (is_one_way && is_in_callbacks))
+        bench_die("arguments", "at most 1000 streams, a size, and ping-pong, by queue or callback, or one-way");
     krpc_error *error = NULL;
     krpc_client_options *options = client_options(&args);
     krpc_client_options_set_stream_connections(options, (size_t)args.connections, &error);
@@ -178,7 +267,8 @@ int main(int argc, char **argv)
     method = krpc_client_method(client, is_one_way ? KRPC_STR("Streams/Sink") : KRPC_STR("Streams/Bidi"), 0, &error);
     check(error);
     krpc_message *message = item();
-    (is_one_way ? one_way : ping_pong)(method, message);
+    void (*measure)(const krpc_method *, const krpc_message *) = is_in_callbacks ? ping_pong_in_callbacks : ping_pong;
+    (is_one_way ? one_way : measure)(method, message);
     krpc_message_free(message);
     disconnect();
     return 0;

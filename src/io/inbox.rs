@@ -1,7 +1,9 @@
 //! What others leave for a task to see: a burst wakes it once, and while it runs nothing does.
 
+use std::sync::Arc;
 use std::task::{Context, Waker};
 
+use crate::io::relay::Relay;
 use crate::op::sync::{Mutex, MutexGuard, lock};
 
 #[cfg(all(test, krpc_loom))]
@@ -10,19 +12,41 @@ mod loom_tests;
 /// An inbox of one task.
 pub(super) struct Inbox<T> {
     state: Mutex<State<T>>,
+    /// One of many on its shard, which are often woken together.
+    one_of_many: bool,
 }
 
 struct State<T> {
     mail: T,
-    waker: Option<Waker>,
+    sleeper: Option<Sleeper>,
     /// The task will look again before it sleeps: no wake-up is needed.
     awake: bool,
+}
+
+/// How the task is woken.
+struct Sleeper {
+    waker: Waker,
+    relay: Option<Arc<Relay>>,
+}
+
+impl Sleeper {
+    fn wake(self) {
+        match self.relay {
+            Some(relay) => relay.wake(self.waker),
+            None => self.waker.wake(),
+        }
+    }
 }
 
 impl<T> Inbox<T> {
     /// Of a task that is about to run.
     pub(super) fn new(mail: T) -> Inbox<T> {
-        Inbox { state: Mutex::new(State { mail, waker: None, awake: true }) }
+        Inbox { state: Mutex::new(State { mail, sleeper: None, awake: true }), one_of_many: false }
+    }
+
+    /// The same for one of many tasks on a shard: those that are woken together cost one wake-up of the shard.
+    pub(super) fn one_of_many(mail: T) -> Inbox<T> {
+        Inbox { one_of_many: true, ..Inbox::new(mail) }
     }
 
     /// Leaves something, and wakes the task if it sleeps.
@@ -32,10 +56,10 @@ impl<T> Inbox<T> {
         if std::mem::replace(&mut state.awake, true) {
             return changed;
         }
-        let waker = state.waker.take();
+        let sleeper = state.sleeper.take();
         drop(state);
-        if let Some(waker) = waker {
-            waker.wake();
+        if let Some(sleeper) = sleeper {
+            sleeper.wake();
         }
         changed
     }
@@ -58,8 +82,9 @@ impl<T> Inbox<T> {
     fn visit<R>(&self, cx: &Context<'_>, awake: bool, take: impl FnOnce(&mut T) -> R) -> R {
         let mut state = self.lock();
         state.awake = awake;
-        if !state.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
-            state.waker = Some(cx.waker().clone());
+        if !state.sleeper.as_ref().is_some_and(|sleeper| sleeper.waker.will_wake(cx.waker())) {
+            let relay = if self.one_of_many { Relay::here() } else { None };
+            state.sleeper = Some(Sleeper { waker: cx.waker().clone(), relay });
         }
         take(&mut state.mail)
     }
@@ -74,9 +99,9 @@ impl<T> Inbox<T> {
     /// The task ends: takes what nobody will look at, and lets go of its waker.
     pub(super) fn end<R>(&self, take: impl FnOnce(&mut T) -> R) -> R {
         let mut state = self.lock();
-        let (taken, waker) = (take(&mut state.mail), state.waker.take());
+        let (taken, sleeper) = (take(&mut state.mail), state.sleeper.take());
         drop(state);
-        drop(waker);
+        drop(sleeper);
         taken
     }
 

@@ -28,6 +28,11 @@ impl Bell {
         self.changed.notify_one();
     }
 
+    /// Whether it has rung since the last wait.
+    pub(crate) fn has_rung(&self) -> bool {
+        *lock(&self.rung)
+    }
+
     /// Waits until it has rung since the last time.
     pub(crate) fn wait(&self) {
         let mut rung = lock(&self.rung);

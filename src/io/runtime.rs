@@ -13,6 +13,7 @@ use crate::base::fork::PerProcess;
 use crate::base::lock::{Condvar, Mutex};
 use crate::base::log::{self, Level, Log};
 use crate::base::{Code, Error, Result};
+use crate::io::relay::Here;
 use crate::io::thread::{self, Role};
 use crate::io::timer::{self, WhileWanted};
 use crate::io::workers::{Job, Workers};
@@ -264,6 +265,8 @@ impl Shard {
                 .build();
             match executor {
                 Ok(executor) => {
+                    let (_here, relay) = Here::enter();
+                    executor.spawn(relay);
                     made.put(Ok(executor.handle().clone()));
                     drop(made);
                     executor.block_on(stopped.notified());

@@ -16,7 +16,7 @@ pub use client::{Pool, PoolOptions, Stats};
 /// For the fuzzer, which plays the order of events.
 #[cfg(fuzzing)]
 pub use link::world;
-pub use link::{Done, Hook, Link, MetaHook, Received, Sent, Take, Taken, already, given_back};
+pub use link::{Done, Hook, Link, MetaHook, Received, Sent, Take, TakeAll, Taken, already, given_back};
 pub use mailbox::Mailbox;
 pub use open::{Opener, Opening};
 pub use server::ServerSide;

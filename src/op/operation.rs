@@ -53,6 +53,11 @@ impl Cause {
 pub trait Cancel: Send + Sync {
     /// Asks for the end; the first cause counts. Does nothing once the end has come.
     fn cancel(&self, cause: Cause);
+
+    /// Why the end was asked for, if it was and is remembered.
+    fn asked(&self) -> Option<Cause> {
+        None
+    }
 }
 
 /// How the host hears of the end. Called once, without a lock, on the thread that completes.
@@ -91,6 +96,32 @@ impl<V> Outcome for Result<V, Error> {
 
 /// What runs when somebody asks for the end.
 pub type CancelHook = Box<dyn FnOnce(Cause) + Send>;
+
+/// Work that many operations wait for, each under a number of its own, and that can take one back.
+pub trait Withdraw: Send + Sync {
+    /// Ends what waits under that number, if it does.
+    fn withdraw(&self, id: u64, cause: Cause);
+}
+
+/// What a wish for the end leads to.
+enum OnCancel {
+    Run(CancelHook),
+    /// The same for what needs no memory.
+    Withdraw(Weak<dyn Withdraw>, u64),
+}
+
+impl OnCancel {
+    fn run(self, cause: Cause) {
+        match self {
+            OnCancel::Run(hook) => hook(cause),
+            OnCancel::Withdraw(from, id) => {
+                if let Some(from) = from.upgrade() {
+                    from.withdraw(id, cause);
+                }
+            }
+        }
+    }
+}
 
 /// Makes an operation; with `None` the host can only wait or ask.
 pub fn new<T: Outcome>(delivery: Option<Box<dyn Deliver<T>>>) -> (Operation<T>, Completer<T>) {
@@ -189,7 +220,15 @@ impl<T: Outcome> Completer<T> {
     /// begun to run may still be running then.
     pub fn on_cancel(&self, hook: CancelHook) {
         if let Some(shared) = &self.shared {
-            shared.set_hook(hook);
+            shared.set_hook(OnCancel::Run(hook));
+        }
+    }
+
+    /// The same: takes `id` back. What is not yet there to be taken back is missed, so look at
+    /// [`Cancel::asked`] of the canceller when it is.
+    pub fn withdraws(&self, from: Weak<dyn Withdraw>, id: u64) {
+        if let Some(shared) = &self.shared {
+            shared.set_hook(OnCancel::Withdraw(from, id));
         }
     }
 
@@ -197,9 +236,14 @@ impl<T: Outcome> Completer<T> {
     /// that one has run and this one never will.
     pub fn replace_hook(&self, hook: CancelHook) -> Option<CancelHook> {
         let mut state = lock(&self.shared.as_ref()?.state);
-        match state.asked {
+        let earlier = match state.asked {
             Some(_) => None,
-            None => state.hook.replace(hook),
+            None => state.hook.replace(OnCancel::Run(hook)),
+        };
+        drop(state);
+        match earlier? {
+            OnCancel::Run(hook) => Some(hook),
+            withdraw => Some(Box::new(move |cause| withdraw.run(cause))),
         }
     }
 
@@ -292,7 +336,7 @@ struct State<T> {
     /// The first wish for the end.
     asked: Option<Cause>,
     /// Present only while pending and not asked.
-    hook: Option<CancelHook>,
+    hook: Option<OnCancel>,
     /// Present only while pending and not freed.
     delivery: Option<Box<dyn Deliver<T>>>,
     /// Threads asleep in `wait`, so that an end without any makes no system call.
@@ -301,7 +345,7 @@ struct State<T> {
 
 impl<T> State<T> {
     /// Notes the wish for the end; returns the hook that the caller runs without the lock.
-    fn ask(&mut self, cause: Cause) -> Option<CancelHook> {
+    fn ask(&mut self, cause: Cause) -> Option<OnCancel> {
         if self.done || self.asked.is_some() {
             return None;
         }
@@ -319,7 +363,7 @@ impl<T> Shared<T> {
     fn ask(&self, cause: Cause) {
         let hook = lock(&self.state).ask(cause);
         if let Some(hook) = hook {
-            hook(cause);
+            hook.run(cause);
         }
     }
 
@@ -334,16 +378,16 @@ impl<T> Shared<T> {
         // In this order: nothing is delivered for sure before the core starts to wind it up.
         drop(delivery);
         if let Some(hook) = hook {
-            hook(Cause::CallerGone);
+            hook.run(Cause::CallerGone);
         }
     }
 
-    fn set_hook(&self, hook: CancelHook) {
+    fn set_hook(&self, hook: OnCancel) {
         let mut state = lock(&self.state);
         match state.asked {
             Some(cause) => {
                 drop(state);
-                hook(cause);
+                hook.run(cause);
             }
             None => {
                 let earlier = state.hook.replace(hook);
@@ -394,6 +438,10 @@ impl<T> Shared<T> {
 impl<T: Send> Cancel for Shared<T> {
     fn cancel(&self, cause: Cause) {
         self.ask(cause);
+    }
+
+    fn asked(&self) -> Option<Cause> {
+        lock(&self.state).asked
     }
 }
 

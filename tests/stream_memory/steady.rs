@@ -1,10 +1,13 @@
 //! What a message costs in allocations, besides the memory that it lies in itself.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use krpc::base::{Message, Result};
+use krpc::op::operation;
 use krpc::rpc::Address;
 use krpc::rpc::call::{Client, ClientOptions, Method};
+use krpc::rpc::event::{Event, Queue};
 use krpc::rpc::server::{Server, ServerOptions, Service};
 use krpc::rpc::stream::{Returning, Stream, StreamMethodOptions, StreamMode, StreamOptions};
 
@@ -77,6 +80,50 @@ fn ping_pong() {
         }
     });
     check("ping-pong", both / 2.0, OF_BUFFERS_SMALL);
+    stream.close_send().unwrap();
+}
+
+/// Each recv is started before there is anything: it costs its operation, which the host waits with.
+#[test]
+fn started_receives() {
+    const OF_OPERATIONS: f64 = 1.0;
+    let _alone = allocations::alone();
+    let (server, message) = (serve(echo), raw::body(&[b'x'; SMALL]));
+    let (_client, stream) = open(&server);
+    let both = each(|count| {
+        for _ in 0..count {
+            let (operation, completer) = operation::new(None);
+            stream.start_recv(completer);
+            stream.send(message.clone()).unwrap();
+            operation.wait(None);
+            operation.take().unwrap().unwrap().unwrap();
+        }
+    });
+    check("started receives", both, OF_OPERATIONS + 2.0 * OF_BUFFERS_SMALL);
+    stream.close_send().unwrap();
+}
+
+/// Messages go into a queue, and others are sent as long as there is room: neither costs anything.
+#[test]
+fn deliveries() {
+    let _alone = allocations::alone();
+    let (server, message) = (serve(echo), raw::body(&[b'x'; SMALL]));
+    let (_client, stream) = open(&server);
+    let queue: Arc<Queue> = Queue::new(2, None);
+    let events = std::cell::RefCell::new((Vec::new(), VecDeque::new()));
+    let both = each(|count| {
+        let (events, to_send) = &mut *events.borrow_mut();
+        for _ in 0..count {
+            stream.deliver(&queue, 1, 1).unwrap();
+            to_send.push_back(message.clone());
+            stream.try_send_many(to_send).unwrap();
+            assert!(to_send.is_empty());
+            assert_eq!(queue.take(events, 1, None).count, 1);
+            let Some(Event::StreamMessage { delivered, .. }) = events.pop() else { panic!("another event") };
+            delivered.result.unwrap().unwrap();
+        }
+    });
+    check("deliveries", both / 2.0, OF_BUFFERS_SMALL);
     stream.close_send().unwrap();
 }
 

@@ -21,6 +21,7 @@ use bytes::Bytes;
 
 use crate::base::{Code, Error, Message, Result, StreamLimits};
 use crate::io::stream::mailbox::Mailbox;
+use crate::op::operation::{Cause, Completer, Outcome, Withdraw};
 use crate::op::sync::{Mutex, MutexGuard, lock};
 use crate::proto::stream::{Cancel, End, StreamKey, StreamTimeouts};
 use crate::wire::ttheader::Header;
@@ -54,8 +55,37 @@ impl<F: FnOnce(Received) + Send> Take for F {
     }
 }
 
-/// Whoever hears what was received.
-pub type Taken = Box<dyn Take>;
+/// The same for somebody who hears of one receive after the other.
+pub trait TakeAll: Send + Sync {
+    /// Once for each, without a lock.
+    fn take(self: Arc<Self>, received: Received);
+}
+
+/// Whoever hears what was received. What ends most receives needs no memory of its own.
+pub enum Taken {
+    /// Somebody who waits for this one.
+    Once(Box<dyn Take>),
+    /// Somebody who hears of all.
+    All(Arc<dyn TakeAll>),
+    /// An operation, for one message.
+    One(Completer<Result<Option<Message>>>),
+}
+
+impl Taken {
+    /// That of a closure.
+    pub fn by(take: impl FnOnce(Received) + Send + 'static) -> Taken {
+        Taken::Once(Box::new(take))
+    }
+
+    /// Tells it, without a lock.
+    pub fn take(self, received: Received) {
+        match self {
+            Taken::Once(one) => one.take(received),
+            Taken::All(all) => all.take(received),
+            Taken::One(completer) => completer.complete(received.one().unwrap_or_else(Outcome::abandoned)),
+        }
+    }
+}
 
 /// One stream, for its host and for the task of its connection.
 pub struct Link {
@@ -198,6 +228,17 @@ impl Link {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
+    }
+}
+
+impl Withdraw for Link {
+    fn withdraw(&self, id: u64, cause: Cause) {
+        if let Some(taken) = self.withdraw_recv(id) {
+            taken.take(Received::Failed(cause.error()));
+        }
+        if let Some(done) = self.withdraw_send(id) {
+            done(Err(cause.error()));
+        }
     }
 }
 

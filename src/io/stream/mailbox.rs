@@ -41,7 +41,7 @@ pub(super) struct News {
 impl Mailbox {
     /// Of a connection whose task is about to start.
     pub(super) fn new(peer: Arc<str>) -> Arc<Mailbox> {
-        Arc::new(Mailbox { peer, inbox: Inbox::new(Mail::default()), load: AtomicUsize::new(0) })
+        Arc::new(Mailbox { peer, inbox: Inbox::one_of_many(Mail::default()), load: AtomicUsize::new(0) })
     }
 
     /// Of a connection that is about to be made.

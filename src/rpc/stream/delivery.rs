@@ -1,11 +1,11 @@
 //! Messages that go to a host's queue by themselves, as many as it has given credit for.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 
 use crate::base::lock::Mutex;
 use crate::base::{Code, Error, Message, Result};
-use crate::io::stream::{Link, Received};
+use crate::io::stream::{Link, Received, TakeAll, Taken};
 use crate::op::queue::{QueueError, Slot, Slots};
 use crate::rpc::event::{Event, Queue};
 use crate::rpc::stream::handle::Stream;
@@ -39,6 +39,7 @@ impl Delivered {
 pub(super) struct Delivery {
     tag: u64,
     queue: Arc<Queue>,
+    link: Weak<Link>,
     released: Arc<AtomicBool>,
     /// What messages pass, if anybody looks.
     passage: Option<Passage>,
@@ -67,7 +68,7 @@ impl Stream {
                     Arc::clone(delivery)
                 }
                 None => {
-                    let delivery = Delivery::new(queue, tag, credit, self.passage())?;
+                    let delivery = Delivery::new(queue, tag, credit, self)?;
                     Arc::clone(place.insert(delivery))
                 }
             }
@@ -78,15 +79,16 @@ impl Stream {
 }
 
 impl Delivery {
-    fn new(queue: &Arc<Queue>, tag: u64, credit: usize, passage: Option<Passage>) -> Result<Arc<Delivery>> {
+    fn new(queue: &Arc<Queue>, tag: u64, credit: usize, stream: &Stream) -> Result<Arc<Delivery>> {
         let slots = credit.checked_add(1).ok_or_else(|| no_room(QueueError::Full))?;
         let mut slots = queue.reserve_many(slots).map_err(no_room)?;
         let state = State { end: slots.next(), credit: slots, sequence: 0, running: false };
         Ok(Arc::new(Delivery {
             tag,
             queue: Arc::clone(queue),
+            link: Arc::downgrade(stream.link()),
             released: Arc::default(),
-            passage,
+            passage: stream.passage(),
             state: Mutex::new(state),
         }))
     }
@@ -128,7 +130,7 @@ impl Delivery {
                     }
                 }
                 Ok(received) => {
-                    if !self.take(received) {
+                    if !self.receive(received) {
                         return;
                     }
                 }
@@ -138,19 +140,12 @@ impl Delivery {
     }
 
     fn wait(self: &Arc<Self>, link: &Arc<Link>, credit: usize) {
-        let (this, again) = (Arc::clone(self), Arc::downgrade(link));
-        let taken = move |received| {
-            if this.take(received)
-                && let Some(link) = again.upgrade()
-            {
-                this.run(&link);
-            }
-        };
-        link.recv_when_there(link.next_id(), credit, Box::new(taken));
+        let this: Arc<Delivery> = Arc::clone(self);
+        link.recv_when_there(link.next_id(), credit, Taken::All(this));
     }
 
     /// Puts what came into the queue. False at the end.
-    fn take(&self, received: Received) -> bool {
+    fn receive(&self, received: Received) -> bool {
         let received = match &self.passage {
             None => received,
             Some(passage) => passage.incoming(received),
@@ -202,6 +197,16 @@ impl Delivery {
     fn event(&self, sequence: u64, result: Result<Option<Message>>) -> Event {
         let delivered = Delivered { sequence, result, released: Arc::clone(&self.released) };
         Event::StreamMessage { tag: self.tag, delivered }
+    }
+}
+
+impl TakeAll for Delivery {
+    fn take(self: Arc<Self>, received: Received) {
+        if self.receive(received)
+            && let Some(link) = self.link.upgrade()
+        {
+            self.run(&link);
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crate::base::{Error, Result, StreamSide};
 use crate::codec::CallShape;
 use crate::idl::schema::Streaming;
-use crate::io::stream::{Incoming, Received};
+use crate::io::stream::{Incoming, Received, Taken};
 use crate::op::queue::QueueError;
 use crate::proto::stream::{Finish, StreamTimeouts};
 use crate::rpc::Runtime;
@@ -164,6 +164,6 @@ impl Stream {
             }
             Received::Failed(error) => drop(self.finish(Finish::failed(error.text()))),
         };
-        link.recv_when_there(link.next_id(), 1, Box::new(taken));
+        link.recv_when_there(link.next_id(), 1, Taken::by(taken));
     }
 }

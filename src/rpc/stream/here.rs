@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::base::lock::{Condvar, Mutex};
 use crate::base::{Message, Result};
-use crate::io::stream::{Received, Take, given_back};
+use crate::io::stream::{Received, Take, Taken, given_back};
 use crate::rpc::stream::handle::Stream;
 
 thread_local! {
@@ -88,7 +88,7 @@ impl Stream {
         let link = self.link();
         let (received, back) = RECV.take().unwrap_or_else(Answerer::new).ask(
             || Received::Failed(given_back()),
-            |answerer| link.recv_when_there(link.next_id(), most, answerer),
+            |answerer| link.recv_when_there(link.next_id(), most, Taken::Once(answerer)),
         );
         RECV.set(back);
         received

@@ -1,13 +1,12 @@
 //! Calls on a stream that may have to wait, in each way that a host waits.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 
 use crate::base::{Error, Message, Result};
 use crate::io::stream::{Done, Link, Received, Sent, Taken, already, given_back};
 use crate::io::thread;
-use crate::op::operation::{self, CancelHook, Cause, Completer, Outcome};
+use crate::op::operation::{self, Cancel, Completer, Outcome, Withdraw};
 use crate::proto::stream::Pairs;
 use crate::rpc::stream::handle::Stream;
 use crate::wire::ttheader::Header;
@@ -126,11 +125,7 @@ impl Stream {
     fn wait_to_send(&self, message: Message, completer: Completer<Result<()>>) {
         let link = self.link();
         let id = link.next_id();
-        let withdrawal = Withdrawal::watch(&completer, link, move |link, cause| {
-            if let Some(done) = link.withdraw_send(id) {
-                done(Err(cause.error()));
-            }
-        });
+        let wish = watch(&completer, link, id);
         let done: Done = match self.passage() {
             None => Box::new(move |result| completer.complete(result)),
             Some(passage) => {
@@ -142,27 +137,27 @@ impl Stream {
             }
         };
         link.send_when_room(id, message, done);
-        withdrawal.look_again(link);
+        look_again(&wish, link, id);
     }
 
     /// The next message; `None` when the peer has said everything. What has arrived comes before the end,
     /// and the end stays.
     pub fn recv(&self) -> Result<Option<Message>> {
         thread::may_block()?;
-        match one(self.incoming(self.link().try_recv(1)?)) {
+        match self.incoming(self.link().try_recv(1)?).one() {
             Some(result) => result,
-            None => one(self.incoming(self.recv_here(1))).unwrap_or_else(Outcome::abandoned),
+            None => self.incoming(self.recv_here(1)).one().unwrap_or_else(Outcome::abandoned),
         }
     }
 
     /// The next message or the end if it is there; the outer `None` means that nothing is.
     pub fn try_recv(&self) -> Result<Option<Option<Message>>> {
-        one(self.incoming(self.link().try_recv(1)?)).transpose()
+        self.incoming(self.link().try_recv(1)?).one().transpose()
     }
 
     /// Starts a recv. Cancelled, it leaves its message to the next one, and the stream as it is.
     pub fn start_recv(&self, completer: Completer<Result<Option<Message>>>) {
-        match self.link().try_recv(1).map(|received| one(self.incoming(received))) {
+        match self.link().try_recv(1).map(|received| self.incoming(received).one()) {
             Ok(Some(result)) => completer.complete(result),
             Ok(None) => self.wait_to_recv(completer),
             Err(error) => completer.complete(Err(error)),
@@ -189,36 +184,30 @@ impl Stream {
     }
 
     fn wait_to_recv(&self, completer: Completer<Result<Option<Message>>>) {
-        self.wait(1, completer, one);
+        let (link, passage) = (self.link(), self.passage());
+        let id = link.next_id();
+        let wish = watch(&completer, link, id);
+        let taken = match passage {
+            None => Taken::One(completer),
+            Some(passage) => {
+                Taken::by(move |received| Taken::One(completer).take(passage.incoming(received)))
+            }
+        };
+        link.recv_when_there(id, 1, taken);
+        look_again(&wish, link, id);
     }
 
     fn wait_to_recv_many(&self, most: usize, completer: Completer<Result<Vec<Message>>>) {
-        self.wait(most, completer, many);
-    }
-
-    fn wait<T: Send + 'static>(
-        &self,
-        most: usize,
-        completer: Completer<Result<T>>,
-        convert: fn(Received) -> Option<Result<T>>,
-    ) {
-        let link = self.link();
+        let (link, passage) = (self.link(), self.passage());
         let id = link.next_id();
-        let withdrawal = Withdrawal::watch(&completer, link, move |link, cause| {
-            if let Some(taken) = link.withdraw_recv(id) {
-                taken.take(Received::Failed(cause.error()));
-            }
-        });
-        let give = move |received| {
-            let result = convert(received);
-            completer.complete(result.unwrap_or_else(Outcome::abandoned));
-        };
-        let taken: Taken = match self.passage() {
-            None => Box::new(give),
-            Some(passage) => Box::new(move |received| give(passage.incoming(received))),
+        let wish = watch(&completer, link, id);
+        let give = move |received| completer.complete(many(received).unwrap_or_else(Outcome::abandoned));
+        let taken = match passage {
+            None => Taken::by(give),
+            Some(passage) => Taken::by(move |received| give(passage.incoming(received))),
         };
         link.recv_when_there(id, most, taken);
-        withdrawal.look_again(link);
+        look_again(&wish, link, id);
     }
 
     /// Waits until everything sent so far is with the socket.
@@ -277,16 +266,6 @@ fn pairs(header: Option<&Header>) -> Pairs {
     all.map(|(header, (key, value))| (header.slice(key), header.slice(value))).collect()
 }
 
-fn one(received: Received) -> Option<Result<Option<Message>>> {
-    match received {
-        Received::Message(message) => Some(Ok(Some(message))),
-        Received::Messages(mut messages) => Some(Ok(messages.pop_front())),
-        Received::Nothing => None,
-        Received::Eof => Some(Ok(None)),
-        Received::Failed(error) => Some(Err(error)),
-    }
-}
-
 fn many(received: Received) -> Option<Result<Vec<Message>>> {
     match received {
         Received::Message(message) => Some(Ok(vec![message])),
@@ -305,35 +284,20 @@ pub(super) fn blocking<T: Send + 'static>(start: impl FnOnce(Completer<Result<T,
     operation.take().unwrap_or_else(Outcome::abandoned)
 }
 
-/// Takes a pending call back when its operation is asked to end, also if that happens just before the
-/// call becomes pending.
-struct Withdrawal {
-    asked: Arc<AtomicBool>,
-    hook: Arc<dyn Fn(&Link) + Send + Sync>,
+/// Takes a pending call back when its operation is asked to end. If that happens just before the call becomes
+/// pending, nobody is there to be taken back: see [`look_again`].
+fn watch<T: Outcome + Send + 'static>(
+    completer: &Completer<T>,
+    link: &Arc<Link>,
+    id: u64,
+) -> Weak<dyn Cancel> {
+    let link: Weak<Link> = Arc::downgrade(link);
+    completer.withdraws(link, id);
+    completer.canceller()
 }
 
-impl Withdrawal {
-    fn watch<T: Outcome>(
-        completer: &Completer<T>,
-        link: &Arc<Link>,
-        withdraw: impl Fn(&Link, Cause) + Send + Sync + 'static,
-    ) -> Withdrawal {
-        let asked = Arc::new(AtomicBool::new(false));
-        let withdraw = Arc::new(withdraw);
-        let (flag, weak, run) = (Arc::clone(&asked), Arc::downgrade(link), Arc::clone(&withdraw));
-        let on_cancel: CancelHook = Box::new(move |cause| {
-            flag.store(true, Ordering::SeqCst);
-            if let Some(link) = weak.upgrade() {
-                run(&link, cause);
-            }
-        });
-        completer.on_cancel(on_cancel);
-        Withdrawal { asked, hook: Arc::new(move |link| withdraw(link, Cause::ByHost)) }
-    }
-
-    fn look_again(&self, link: &Link) {
-        if self.asked.load(Ordering::SeqCst) {
-            (self.hook)(link);
-        }
+fn look_again(wish: &Weak<dyn Cancel>, link: &Link, id: u64) {
+    if let Some(cause) = wish.upgrade().and_then(|operation| operation.asked()) {
+        link.withdraw(id, cause);
     }
 }

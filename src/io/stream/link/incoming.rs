@@ -26,6 +26,19 @@ pub enum Received {
     Failed(Error),
 }
 
+impl Received {
+    /// The next message, `None` in it at the end; nothing if nothing was there.
+    pub fn one(self) -> Option<Result<Option<Message>>> {
+        match self {
+            Received::Message(message) => Some(Ok(Some(message))),
+            Received::Messages(mut messages) => Some(Ok(messages.pop_front())),
+            Received::Nothing => None,
+            Received::Eof => Some(Ok(None)),
+            Received::Failed(error) => Some(Err(error)),
+        }
+    }
+}
+
 /// The direction from the peer to the host.
 #[derive(Default)]
 pub(super) struct Incoming {

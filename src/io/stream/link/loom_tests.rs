@@ -225,7 +225,7 @@ fn receive_all(link: &Arc<Link>) -> usize {
     let mut count = 0;
     loop {
         let (ring, put) = (Arc::clone(&bell), Arc::clone(&there));
-        let taken = Box::new(move |received: Received| {
+        let taken = Taken::by(move |received| {
             assert!(put.lock().unwrap().replace(received).is_none(), "told once");
             ring.ring();
         });
@@ -287,7 +287,7 @@ fn a_receive_is_withdrawn_or_gets_the_message() {
         let host = thread::spawn(move || {
             let got = Arc::new(AtomicUsize::new(0));
             let (id, count) = (host.next_id(), Arc::clone(&got));
-            let taken: Taken = Box::new(move |received: Received| {
+            let taken = Taken::by(move |received: Received| {
                 assert!(matches!(received, Received::Message(_)));
                 count.fetch_add(1, Ordering::SeqCst);
             });
@@ -317,10 +317,10 @@ fn a_timed_receive_tells_the_task_that_it_waits() {
         let host = thread::spawn(move || {
             let bell = Arc::new(Bell::default());
             let ring = Arc::clone(&bell);
-            host.recv_when_there(host.next_id(), 1, Box::new(move |_: Received| ring.ring()));
+            host.recv_when_there(host.next_id(), 1, Taken::by(move |_| ring.ring()));
             bell.wait();
             let id = host.next_id();
-            host.recv_when_there(id, 1, Box::new(|_: Received| panic!("withdrawn")));
+            host.recv_when_there(id, 1, Taken::by(|_| panic!("withdrawn")));
             drop(host.withdraw_recv(id).expect("nobody else takes it"));
             host.release();
         });
@@ -354,7 +354,7 @@ fn cancel_and_end_and_release() {
         link.recv_when_there(
             1,
             1,
-            Box::new(move |received: Received| {
+            Taken::by(move |received| {
                 assert!(matches!(received, Received::Failed(_)));
                 told.done()(Err(error()));
             }),

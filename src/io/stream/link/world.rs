@@ -211,7 +211,7 @@ impl<D: Dice> World<D> {
         self.recvs += 1;
         let (id, ends) = (self.link.next_id(), Arc::clone(&self.ends));
         self.pending.1 = id;
-        let taken = Box::new(move |received: Received| {
+        let taken = Taken::by(move |received| {
             ends.recvs.fetch_add(1, Ordering::SeqCst);
             ends.take(received);
         });
