@@ -171,7 +171,7 @@ impl Expected {
 /// A result struct holds at most one field: 0 is the return value, any other a declared exception
 /// (§4.2). Looks at the first field only, so a large return value is not walked.
 fn declared_exception(result: &Message, depth_limit: u8) -> Result<Option<Error>> {
-    let (Encoding::THRIFT_BINARY, [bytes]) = (result.encoding(), result.segments()) else { return Ok(None) };
+    let (Encoding::THRIFT_BINARY, [bytes]) = (result.encoding(), result.pieces()) else { return Ok(None) };
     let &[kind, high, low, ref exception @ ..] = &bytes[..] else { return Ok(None) };
     let field = i16::from_be_bytes([high, low]);
     if kind != TType::Struct as u8 || field == 0 {

@@ -235,9 +235,9 @@ impl Request {
         }
         let [high, low] = field_id.to_be_bytes();
         let field = Bytes::copy_from_slice(&[TType::Struct as u8, high, low]);
-        let mut segments = Vec::with_capacity(exception.segments().len() + 2);
+        let mut segments = Vec::with_capacity(exception.pieces().len() + 2);
         segments.push(field);
-        segments.extend_from_slice(exception.segments());
+        segments.extend_from_slice(exception.pieces());
         segments.push(Bytes::from_static(&[TType::Stop as u8]));
         self.answer(Answer::Message(Message::from_segments(Encoding::THRIFT_BINARY, segments)))
     }
