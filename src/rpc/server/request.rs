@@ -46,6 +46,7 @@ pub struct Request {
 /// What a server gives a request that it takes.
 pub(super) struct Admission {
     pub(super) permits: (Permit, Option<Permit>),
+    pub(super) shape: Option<CallShape>,
     pub(super) log: Log,
 }
 
@@ -63,7 +64,7 @@ impl Request {
             header: inbound.header,
             deadline: None,
             context: OnceLock::new(),
-            shape: None,
+            shape: admission.shape,
             unreadable: None,
             method: inbound.name,
             body: Message::new(inbound.layout.payload.encoding(), inbound.body),
@@ -78,14 +79,8 @@ impl Request {
     }
 
     /// Makes the caller's timeout the deadline of the request's context.
-    pub(super) fn with_caller_timeout(mut self) -> Request {
+    pub(super) fn follow_caller_timeout(&mut self) {
         self.deadline = self.caller_timeout().and_then(|timeout| clock::now().checked_add(timeout));
-        self
-    }
-
-    pub(super) fn with_shape(mut self, shape: Option<CallShape>) -> Request {
-        self.shape = shape;
-        self
     }
 
     pub(super) fn service_name(&self) -> Bytes {
