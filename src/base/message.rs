@@ -93,7 +93,10 @@ impl Message {
             return Message { encoding, body: Body::Joined(bytes, cuts) };
         }
         let mut rest = bytes;
-        Message::from_segments(encoding, segments.iter().map(|segment| rest.split_to(segment.len())).collect())
+        Message::from_segments(
+            encoding,
+            segments.iter().map(|segment| rest.split_to(segment.len())).collect(),
+        )
     }
 
     /// A Thrift struct without fields: the arguments of a method that has none, the result of `void`.

@@ -80,11 +80,7 @@ impl Dispatcher {
         let lossy = || [named, &inbound.name].map(String::from_utf8_lossy);
         match self.router.route(named, &inbound.name) {
             Route::Method(entry) => Ok(Target {
-                way: Way {
-                    handler: &entry.handler,
-                    inline: entry.options.inline,
-                    crew: entry.crew.as_ref(),
-                },
+                way: Way { handler: &entry.handler, inline: entry.options.inline, crew: entry.crew.as_ref() },
                 oneway: entry.options.oneway,
                 service: entry.service.clone(),
                 shape: entry.shape.clone(),
