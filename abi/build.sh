@@ -37,7 +37,7 @@ fi
 
 # Alone, never with the workspace: features of other members must not slip in.
 if ! cargo rustc -p krpc --lib --crate-type staticlib --profile "$cargo_profile" --features "$features" --locked \
-    -- --print native-static-libs >"$work/cargo.log" 2>&1 9>&-; then
+    -- --cfg krpc_c_library --print native-static-libs >"$work/cargo.log" 2>&1 9>&-; then
     cat "$work/cargo.log" >&2
     exit 1
 fi

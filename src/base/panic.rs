@@ -52,15 +52,27 @@ thread_local! {
 /// While it lives, a panic of this thread is ours to tell.
 struct Inside;
 
+/// The C library has a Rust runtime of its own, so all panics in it are ours, and nobody has to count: that would
+/// cost most of what a small function of the ABI takes. Set by `abi/build.sh`.
+const ALL_OURS: bool = cfg!(krpc_c_library);
+
 impl Inside {
+    #[inline(always)]
     fn enter() -> Inside {
+        if ALL_OURS {
+            return Inside;
+        }
         let _ = DEPTH.try_with(|depth| depth.set(depth.get() + 1));
         Inside
     }
 }
 
 impl Drop for Inside {
+    #[inline(always)]
     fn drop(&mut self) {
+        if ALL_OURS {
+            return;
+        }
         let _ = DEPTH.try_with(|depth| depth.set(depth.get() - 1));
     }
 }
@@ -70,16 +82,21 @@ impl Drop for Inside {
 /// tests always say why they fail.)
 ///
 /// Nobody waits for whoever sets it: in a child of fork that may be nobody.
+#[inline(always)]
 fn keep_quiet() {
     static QUIET: AtomicBool = AtomicBool::new(false);
-    if QUIET.load(Ordering::Relaxed) || QUIET.swap(true, Ordering::Relaxed) {
-        return;
+    if !QUIET.load(Ordering::Relaxed) && !QUIET.swap(true, Ordering::Relaxed) {
+        set_hook();
     }
+}
+
+#[cold]
+fn set_hook() {
     let previous = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         let place = panic.location().map(|place| format!(" at {}:{}", place.file(), place.line()));
         let _ = PLACE.try_with(|last| last.set(place));
-        let ours = DEPTH.try_with(Cell::get).unwrap_or(1) > 0;
+        let ours = ALL_OURS || DEPTH.try_with(Cell::get).unwrap_or(1) > 0;
         if cfg!(test) || !ours {
             previous(panic);
         }

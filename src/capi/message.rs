@@ -4,7 +4,7 @@ use std::ffi::c_void;
 
 use bytes::Bytes;
 
-use crate::base::{Encoding, Error, Message, Result};
+use crate::base::{Encoding, Error, Message};
 use crate::capi::error::krpc_error;
 use crate::capi::foreign::{UserData, krpc_destroy_fn};
 use crate::capi::guard::{guard, guard_new, guard_or, put};
@@ -103,9 +103,21 @@ pub unsafe extern "C" fn krpc_message_from_segments(
     guard_new(error, || {
         // SAFETY: the host vouches for `count` views.
         let views = unsafe { handle::slice(segments, count, "segments")? };
-        // SAFETY: the host vouches for each view.
-        let pieces = views.iter().map(|view| unsafe { view.copy("segments") }).collect::<Result<Vec<_>>>()?;
-        Ok(handle::give(Message::from_segments(Encoding(encoding), pieces)))
+        // No list of slices for the usual two or three.
+        const FEW: usize = 4;
+        let (mut few, mut more) = ([&[][..]; FEW], Vec::new());
+        let slices = match few.get_mut(..count) {
+            Some(few) => few,
+            None => {
+                more.resize(count, &[][..]);
+                &mut more[..]
+            }
+        };
+        for (slice, view) in slices.iter_mut().zip(views) {
+            // SAFETY: the host vouches for each view.
+            *slice = unsafe { view.slice("segments")? };
+        }
+        Ok(handle::give(Message::copy_segments(Encoding(encoding), slices)))
     })
 }
 
@@ -159,11 +171,12 @@ pub unsafe extern "C" fn krpc_message_segments(
         if segments.is_null() && capacity > 0 {
             return Err(Error::invalid_argument("segments", "is NULL but capacity is not 0"));
         }
-        for (index, segment) in message.segments().iter().take(capacity).enumerate() {
+        for index in 0..message.segment_count().min(capacity) {
+            let segment = message.segment(index).unwrap_or_default();
             // SAFETY: the host vouches for `capacity` writable views.
             unsafe { segments.add(index).write(krpc_bytes::of(segment)) };
         }
-        put(count, message.segments().len());
+        put(count, message.segment_count());
         Ok(())
     })
 }
@@ -192,8 +205,10 @@ pub unsafe extern "C" fn krpc_message_join(
 pub unsafe extern "C" fn krpc_message_bytes(message: *const krpc_message) -> krpc_bytes {
     guard_or(krpc_bytes::EMPTY, || {
         // SAFETY: the host vouches for the handle.
-        match unsafe { handle::get(message, "message") }.map(Message::segments) {
-            Ok([one]) => krpc_bytes::of(one),
+        match unsafe { handle::get(message, "message") } {
+            Ok(message) if message.segment_count() == 1 => {
+                message.segment(0).map_or(krpc_bytes::EMPTY, krpc_bytes::of)
+            }
             _ => krpc_bytes::EMPTY,
         }
     })

@@ -47,9 +47,19 @@ pub fn block_host_signals() -> Mask {
 
 /// What the system's monotonic clock shows, in nanoseconds; 0 if it cannot be read.
 pub fn monotonic_ns() -> i64 {
+    clock_ns(libc::CLOCK_MONOTONIC)
+}
+
+/// The same as of the timer's last tick.
+#[cfg_attr(feature = "test-hooks", expect(dead_code, reason = "tests need every nanosecond"))]
+pub fn coarse_ns() -> i64 {
+    clock_ns(libc::CLOCK_MONOTONIC_COARSE)
+}
+
+fn clock_ns(clock: libc::clockid_t) -> i64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the system fills the struct, which outlives the call.
-    match unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) } {
+    match unsafe { libc::clock_gettime(clock, &raw mut time) } {
         0 => time.tv_sec.saturating_mul(1_000_000_000).saturating_add(time.tv_nsec),
         _ => 0,
     }

@@ -1,13 +1,17 @@
 //! A call on the wire, whatever else its connection carries: what is sent, and what may come back
 //! (ttheader.md §2, §4).
 
+mod ints;
+
+pub(super) use ints::LastInts;
+
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
 use crate::base::{Code, Encoding, Error, Message, Metainfo, Phase, Result};
 use crate::wire::frame::{self, Inbound, Layout, Outbound, Payload};
-use crate::wire::keys::{self, int};
+use crate::wire::keys;
 use crate::wire::outbuf::OutBuf;
 use crate::wire::thrift::{ApplicationException, BinaryReader, MessageType, TType};
 use crate::wire::ttheader::HeaderWriter;
@@ -63,12 +67,13 @@ impl Response {
     }
 }
 
-/// Appends a request to `out`, with these TTHeader flags and what `extend` adds to its header. On an error
-/// nothing was appended.
+/// Appends a request to `out`, with these TTHeader flags and what `extend` adds to its header. `last` is the
+/// connection's. On an error nothing was appended.
 pub(super) fn encode(
     out: &mut OutBuf,
     request: &Request<'_>,
     flags: u16,
+    last: &mut LastInts,
     extend: impl FnOnce(&mut HeaderWriter<'_>),
 ) -> Result<()> {
     // A protobuf message goes in the envelope that Kitex has for it (§5).
@@ -86,13 +91,13 @@ pub(super) fn encode(
     };
     let header = |header: &mut HeaderWriter<'_>| {
         extend(header);
-        write_header(header, request);
+        write_header(header, request, last);
     };
     frame::encode(out, &outbound, header).map_err(|e| e.at(Phase::Send))
 }
 
 /// The keys that Kitex's client meta handler writes (§2.1, §2.2).
-fn write_header(header: &mut HeaderWriter<'_>, request: &Request<'_>) {
+fn write_header(header: &mut HeaderWriter<'_>, request: &Request<'_>, last: &mut LastInts) {
     if !request.service.is_empty() {
         header.string(b"", keys::IDL_SERVICE_NAME, request.service.as_bytes());
     }
@@ -100,15 +105,7 @@ fn write_header(header: &mut HeaderWriter<'_>, request: &Request<'_>) {
     if request.checksum {
         header.checksum();
     }
-    let transport = if request.layout.framed { "framed" } else { "unframed" };
-    header.int(int::TRANSPORT_TYPE, transport.as_bytes());
-    header.int(int::FROM_SERVICE, request.from_service.as_bytes());
-    header.int(int::TO_SERVICE, request.to_service.as_bytes());
-    header.int(int::TO_METHOD, request.method.as_bytes());
-    if let Some(timeout) = request.timeout {
-        header.int(int::RPC_TIMEOUT, timeout.as_millis().to_string().as_bytes());
-    }
-    header.int(int::MSG_TYPE, if request.oneway { b"4" } else { b"1" });
+    last.write(header, request);
 }
 
 /// A call under way: what its reply must say.
@@ -176,7 +173,7 @@ impl Expected {
 /// A result struct holds at most one field: 0 is the return value, any other a declared exception
 /// (§4.2). Looks at the first field only, so a large return value is not walked.
 fn declared_exception(result: &Message, depth_limit: u8) -> Result<Option<Error>> {
-    let (Encoding::THRIFT_BINARY, [bytes]) = (result.encoding(), result.segments()) else { return Ok(None) };
+    let (Encoding::THRIFT_BINARY, [bytes]) = (result.encoding(), result.pieces()) else { return Ok(None) };
     let &[kind, high, low, ref exception @ ..] = &bytes[..] else { return Ok(None) };
     let field = i16::from_be_bytes([high, low]);
     if kind != TType::Struct as u8 || field == 0 {

@@ -66,7 +66,7 @@ impl OutBuf {
 
     /// Appends a message's segments, as [`OutBuf::put_bytes`] does each.
     pub fn put_message(&mut self, message: &Message) {
-        for segment in message.segments() {
+        for segment in message.pieces() {
             // No clone for what is copied anyway: it would cost two atomic operations.
             if segment.len() < OutBuf::NOCOPY_BYTES {
                 self.put_slice(segment);

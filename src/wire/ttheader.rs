@@ -97,6 +97,9 @@ impl Header {
 
     /// Value of a string key.
     pub fn string(&self, key: &[u8]) -> Option<&[u8]> {
+        if !self.may_have_other_strings() && key != keys::IDL_SERVICE_NAME {
+            return None;
+        }
         last_string(self.entries(), key)
     }
 
@@ -120,7 +123,12 @@ impl Header {
 
     /// Value of an int key.
     pub fn int(&self, key: u16) -> Option<&[u8]> {
-        self.ints().filter(|(number, _)| *number == key).last().map(|(_, value)| value)
+        let mut found = None;
+        let _ = self.entries().each(|entry| match entry {
+            Entry::Int(number, value) if number == key => found = Some(value),
+            _ => {}
+        });
+        found
     }
 
     /// A key or value of this header as bytes of its own. Shares the header's memory; only bytes
@@ -196,7 +204,7 @@ pub(crate) fn check(area: &[u8]) -> Result<Checked> {
 pub(crate) fn check_each<'a>(
     area: &'a [u8],
     transforms: Transforms,
-    mut visit: impl FnMut(Entry<'a>),
+    visit: impl FnMut(Entry<'a>),
 ) -> Result<Area> {
     let [protocol_id, count, rest @ ..] = area else {
         return Err(bad_header(format!("invalid header length[{}]", area.len())));
@@ -210,13 +218,9 @@ pub(crate) fn check_each<'a>(
     if *count > 0 && transforms == Transforms::Refuse {
         return Err(bad_header(format!("{count} transformIDs, but transforms are not supported")));
     }
-    let mut entries = Entries::new(info, Block::None, false);
-    loop {
-        match entries.step() {
-            Ok(Some(entry)) => visit(entry),
-            Ok(None) => return Ok(Area { protocol_id: *protocol_id, info_at: 2 + usize::from(*count) }),
-            Err(flaw) => return Err(bad_info("ttHeader", &flaw, area)),
-        }
+    match Entries::new(info, Block::None, false).each(visit) {
+        Ok(()) => Ok(Area { protocol_id: *protocol_id, info_at: 2 + usize::from(*count) }),
+        Err(flaw) => Err(bad_info("ttHeader", &flaw, area)),
     }
 }
 
@@ -226,11 +230,13 @@ pub(crate) fn find_string<'a>(info: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
 }
 
 fn last_string<'a>(entries: Entries<'a>, key: &[u8]) -> Option<&'a [u8]> {
-    let matching = entries.filter_map(|entry| match entry {
-        Entry::String(name, value) if name == key => Some(value),
-        _ => None,
+    let mut found = None;
+    // Checked, so there is no flaw.
+    let _ = entries.each(|entry| match entry {
+        Entry::String(name, value) if name == key => found = Some(value),
+        _ => {}
     });
-    matching.last()
+    found
 }
 
 fn accepted(id: u8) -> bool {

@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use rustc_hash::FxHashMap;
 
 use crate::base::{Code, Error, Limits, Phase, Result};
-use crate::proto::call::{self, Expected, Request, Response};
+use crate::proto::call::{self, Expected, LastInts, Request, Response};
 use crate::proto::mux::{Frames, OUT_OF_ORDER};
 use crate::wire::frame::Inbound;
 use crate::wire::keys;
@@ -30,6 +30,7 @@ pub struct MuxClient<W> {
     dropped: u64,
     /// The first request was sent, and with it the word that this client takes notices.
     introduced: bool,
+    last: LastInts,
 }
 
 /// A request that was sent and has a reply to come.
@@ -54,6 +55,7 @@ impl<W> MuxClient<W> {
             closing: false,
             dropped: 0,
             introduced: false,
+            last: LastInts::default(),
         }
     }
 
@@ -62,7 +64,7 @@ impl<W> MuxClient<W> {
     pub fn send(&mut self, out: &mut OutBuf, request: &Request<'_>, method: &Bytes) -> Result<Option<Sent>> {
         self.check(request)?;
         let is_first = !self.introduced;
-        call::encode(out, request, OUT_OF_ORDER, |header| {
+        call::encode(out, request, OUT_OF_ORDER, &mut self.last, |header| {
             if is_first {
                 header.string(b"", keys::TAKES_NOTICE, b"1");
             }

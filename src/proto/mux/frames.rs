@@ -2,8 +2,7 @@
 
 use bytes::BytesMut;
 
-use crate::base::{Code, Phase};
-use crate::base::{Error, Limits, Message, Result};
+use crate::base::{Limits, Message, Phase, Result};
 use crate::wire::frame::{self, Decoder, Inbound, Layout, Outbound};
 use crate::wire::keys;
 use crate::wire::outbuf::OutBuf;
@@ -16,7 +15,7 @@ const RESERVE_BYTES: usize = 16 << 10;
 /// Cuts frames off a growing buffer.
 #[derive(Debug)]
 pub struct Frames {
-    limits: Limits,
+    decoder: Decoder,
     /// Bytes that the frame at the front of the buffer takes, as far as that is known.
     need: usize,
 }
@@ -24,24 +23,19 @@ pub struct Frames {
 impl Frames {
     /// At the start of a frame.
     pub fn new(limits: Limits) -> Frames {
-        Frames { limits, need: Preamble::BYTES }
+        Frames { decoder: Decoder::new(limits), need: Preamble::BYTES }
     }
 
     /// Takes the next frame off the front of `buf`, once it is all there: the sequence id of its header, and
     /// its message. Where a frame ends is certain, so a message that makes no sense leaves the ones behind
     /// it alone; an error of this function ends the connection.
     pub fn cut(&mut self, buf: &mut BytesMut) -> Result<Option<(i32, Result<Inbound>)>> {
-        let preamble = Preamble::read(buf, &self.limits).map_err(|error| error.at(Phase::Decode))?;
+        let preamble = Preamble::read(buf, self.decoder.limits()).map_err(|error| error.at(Phase::Decode))?;
         self.need = preamble.map_or(Preamble::BYTES, |preamble| preamble.frame_len());
         let Some(preamble) = preamble.filter(|_| buf.len() >= self.need) else { return Ok(None) };
-        let mut frame = buf.split_to(self.need);
+        let frame = buf.split_to(self.need);
         self.need = Preamble::BYTES;
-        let inbound = match Decoder::new(self.limits).decode(&mut frame) {
-            Ok(Some(inbound)) if frame.is_empty() => Ok(inbound),
-            Ok(_) => Err(Error::new(Code::BadPayload, "the frame's length and its message disagree")),
-            Err(error) => Err(error),
-        };
-        Ok(Some((preamble.seq, inbound)))
+        Ok(Some((preamble.seq, self.decoder.decode_frame(preamble, frame))))
     }
 
     /// How many bytes are worth reading at least, at least 1; no more than is prudent on a peer's word.

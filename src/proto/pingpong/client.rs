@@ -5,7 +5,7 @@ use std::time::Instant;
 use bytes::{Bytes, BytesMut};
 
 use crate::base::{Code, Error, Limits, Phase, Result};
-use crate::proto::call::{self, Expected, Request, Response};
+use crate::proto::call::{self, Expected, LastInts, Request, Response};
 use crate::wire::frame::Decoder;
 use crate::wire::keys;
 use crate::wire::outbuf::OutBuf;
@@ -21,12 +21,19 @@ pub struct ClientConn {
     depth_limit: u8,
     call: Option<Expected>,
     reusable: bool,
+    last: LastInts,
 }
 
 impl ClientConn {
     /// A fresh connection.
     pub fn new(limits: Limits) -> ClientConn {
-        ClientConn { decoder: Decoder::new(limits), depth_limit: limits.depth, call: None, reusable: true }
+        ClientConn {
+            decoder: Decoder::new(limits),
+            depth_limit: limits.depth,
+            call: None,
+            reusable: true,
+            last: LastInts::default(),
+        }
     }
 
     /// Appends a request to `out`. On an error nothing was appended and the connection is as before.
@@ -34,7 +41,7 @@ impl ClientConn {
         if self.call.is_some() || !self.reusable {
             return Err(Error::new(Code::InvalidState, "the connection is busy with another call"));
         }
-        call::encode(out, request, 0, |_| ())?;
+        call::encode(out, request, 0, &mut self.last, |_| ())?;
         if request.oneway {
             // The peer never answers; Kitex closes after a oneway, pooled or not (§4.3).
             self.reusable = false;

@@ -37,13 +37,20 @@ pub(super) struct Dispatcher {
     pub(super) log: Log,
 }
 
-/// Who takes a request, and how.
-struct Target {
-    handler: Arc<dyn Handler>,
-    options: MethodOptions,
+/// Who takes a request.
+struct Target<'a> {
+    way: Way<'a>,
+    oneway: bool,
     service: Bytes,
     shape: Option<CallShape>,
-    crew: Option<Arc<Crew>>,
+}
+
+/// How a request reaches its handler.
+#[derive(Clone, Copy)]
+struct Way<'a> {
+    handler: &'a Arc<dyn Handler>,
+    inline: bool,
+    crew: Option<&'a Arc<Crew>>,
 }
 
 impl Dispatcher {
@@ -67,25 +74,24 @@ impl Dispatcher {
     }
 
     /// The method that takes a call, or the exception that says why none does (ttheader.md §8).
-    fn find(&self, inbound: &Inbound) -> Result<Target, (i32, String)> {
+    fn find(&self, inbound: &Inbound) -> Result<Target<'_>, (i32, String)> {
         let header = inbound.header.as_ref();
         let named = header.and_then(Header::service).unwrap_or_default();
         let lossy = || [named, &inbound.name].map(String::from_utf8_lossy);
         match self.router.route(named, &inbound.name) {
             Route::Method(entry) => Ok(Target {
-                handler: Arc::clone(&entry.handler),
-                options: entry.options,
+                way: Way { handler: &entry.handler, inline: entry.options.inline, crew: entry.crew.as_ref() },
+                oneway: entry.options.oneway,
                 service: entry.service.clone(),
                 shape: entry.shape.clone(),
-                crew: entry.crew.clone(),
             }),
-            Route::CatchAll(handler) => {
+            Route::CatchAll(handler) => Ok(Target {
+                way: Way { handler, inline: MethodOptions::default().inline, crew: None },
                 // Nothing is known about the method, so the message's own type decides.
-                let oneway = inbound.kind == MessageType::Oneway;
-                let options = MethodOptions { oneway, ..MethodOptions::default() };
-                let service = Bytes::copy_from_slice(named);
-                Ok(Target { handler: Arc::clone(handler), options, service, shape: None, crew: None })
-            }
+                oneway: inbound.kind == MessageType::Oneway,
+                service: Bytes::copy_from_slice(named),
+                shape: None,
+            }),
             Route::UnknownMethod => {
                 let [service, method] = lossy();
                 let text = format!("unknown method {method} (service {service})");
@@ -101,8 +107,8 @@ impl Dispatcher {
 
     /// Places in flight, or what has too many requests. A method's own limit comes first: what it refuses takes
     /// no place from others.
-    fn permits(&self, target: &Target) -> Result<(Permit, Option<Permit>), &'static str> {
-        let own = match &target.crew {
+    fn permits(&self, crew: Option<&Arc<Crew>>) -> Result<(Permit, Option<Permit>), &'static str> {
+        let own = match crew {
             Some(crew) => Some(crew.admit().ok_or("of this method or service ")?),
             None => None,
         };
@@ -110,10 +116,11 @@ impl Dispatcher {
     }
 
     /// Asks whether the request may be handled, and handles it.
-    fn admit(&self, target: Target, request: Request) {
+    fn admit(&self, way: Way<'_>, request: &mut Handed) {
         // Without a runtime the connection is about to end as well.
         let Some(runtime) = self.runtime.upgrade() else { return };
-        let Some(acl) = &self.terms.acl else { return start(&self.log, target, &runtime, request) };
+        let Some(acl) = &self.terms.acl else { return start(&self.log, way, &runtime, request) };
+        let Some(request) = request.take() else { return };
         let (log, pool) = (self.log.clone(), Weak::clone(&self.runtime));
         let question = AclQuestion {
             service: request.service_name(),
@@ -121,9 +128,13 @@ impl Dispatcher {
             peer: request.peer_name(),
             metainfo: request.metainfo().clone(),
         };
+        let (handler, inline, crew) = (Arc::clone(way.handler), way.inline, way.crew.cloned());
         acl.ask(question, &runtime, move |verdict| match (verdict, pool.upgrade()) {
             (Verdict::Reject(reason), _) => request.forbid(&reason),
-            (Verdict::Allow, Some(runtime)) => start(&log, target, &runtime, request),
+            (Verdict::Allow, Some(runtime)) => {
+                let way = Way { handler: &handler, inline, crew: crew.as_ref() };
+                start(&log, way, &runtime, &mut Some(request));
+            }
             (Verdict::Allow, None) => {}
         });
     }
@@ -135,14 +146,15 @@ impl Dispatch for Dispatcher {
             Ok(target) => target,
             Err((type_id, text)) => return send(responder, exception(type_id, text, true)),
         };
-        let oneway = target.options.oneway;
-        match self.permits(&target) {
+        let Target { way, oneway, service, shape } = target;
+        match self.permits(way.crew) {
             Ok(permits) => {
-                let admission = Admission { permits, log: self.log.clone() };
-                let follow = self.terms.follow_caller_timeout;
-                let request = Request::new(target.service.clone(), inbound, responder, oneway, admission)
-                    .with_shape(target.shape.clone());
-                self.admit(target, if follow { request.with_caller_timeout() } else { request });
+                let admission = Admission { permits, shape, log: self.log.clone() };
+                let mut request = Request::new(service, inbound, responder, oneway, admission);
+                if self.terms.follow_caller_timeout {
+                    request.follow_caller_timeout();
+                }
+                self.admit(way, &mut Some(request));
             }
             Err(_) if oneway => send(responder, Answer::Oneway),
             Err(what) => {
@@ -153,25 +165,30 @@ impl Dispatch for Dispatcher {
     }
 }
 
-fn start(log: &Log, target: Target, runtime: &Runtime, request: Request) {
-    if target.options.inline {
-        let name = request.method_name();
+/// A request on its way to its handler, which takes it: it is large, and would be copied at each step.
+type Handed = Option<Request>;
+
+fn start(log: &Log, way: Way<'_>, runtime: &Runtime, request: &mut Handed) {
+    if way.inline {
+        let name = request.as_ref().map(Request::method_name).unwrap_or_default();
         let what = || format!("inline handler of {}", String::from_utf8_lossy(&name));
-        return inline::run(log, "server", what, || run(log, &*target.handler, request));
+        return inline::run(log, "server", what, || run(log, &**way.handler, request));
     }
-    let log = log.clone();
-    let Target { handler, crew, .. } = target;
-    let job = Box::new(move || run(&log, &*handler, request));
+    let (log, handler) = (log.clone(), Arc::clone(way.handler));
+    let mut request = request.take();
+    let job = Box::new(move || run(&log, &*handler, &mut request));
     // Refused only while the runtime ends: the connection ends with it.
-    let _ = match crew {
+    let _ = match way.crew {
         Some(crew) => crew.submit(job),
         None => runtime.workers().submit(job),
     };
 }
 
 /// Runs a handler. A panic ends the request, which answers it, but not the thread.
-fn run(log: &Log, handler: &dyn Handler, request: Request) {
+fn run(log: &Log, handler: &dyn Handler, request: &mut Handed) {
     let handled = panic::caught_in("a handler", || {
+        // Taken first: whatever panics in here ends the request.
+        let Some(request) = request.take() else { return };
         fault::panic_at(Point::Handler);
         handler.handle(request);
     });

@@ -46,6 +46,7 @@ pub struct Request {
 /// What a server gives a request that it takes.
 pub(super) struct Admission {
     pub(super) permits: (Permit, Option<Permit>),
+    pub(super) shape: Option<CallShape>,
     pub(super) log: Log,
 }
 
@@ -63,7 +64,7 @@ impl Request {
             header: inbound.header,
             deadline: None,
             context: OnceLock::new(),
-            shape: None,
+            shape: admission.shape,
             unreadable: None,
             method: inbound.name,
             body: Message::new(inbound.layout.payload.encoding(), inbound.body),
@@ -78,14 +79,8 @@ impl Request {
     }
 
     /// Makes the caller's timeout the deadline of the request's context.
-    pub(super) fn with_caller_timeout(mut self) -> Request {
+    pub(super) fn follow_caller_timeout(&mut self) {
         self.deadline = self.caller_timeout().and_then(|timeout| clock::now().checked_add(timeout));
-        self
-    }
-
-    pub(super) fn with_shape(mut self, shape: Option<CallShape>) -> Request {
-        self.shape = shape;
-        self
     }
 
     pub(super) fn service_name(&self) -> Bytes {
@@ -235,9 +230,9 @@ impl Request {
         }
         let [high, low] = field_id.to_be_bytes();
         let field = Bytes::copy_from_slice(&[TType::Struct as u8, high, low]);
-        let mut segments = Vec::with_capacity(exception.segments().len() + 2);
+        let mut segments = Vec::with_capacity(exception.pieces().len() + 2);
         segments.push(field);
-        segments.extend_from_slice(exception.segments());
+        segments.extend_from_slice(exception.pieces());
         segments.push(Bytes::from_static(&[TType::Stop as u8]));
         self.answer(Answer::Message(Message::from_segments(Encoding::THRIFT_BINARY, segments)))
     }

@@ -123,8 +123,13 @@ impl Router {
 
     /// The service that is asked, of those which have the method.
     fn choose(&self, service: &[u8], has: impl Fn(&Service) -> bool) -> Option<usize> {
-        match (self.by_name.get(service), self.require_service_name) {
-            (Some(index), _) => Some(*index),
+        let named = match &self.services[..] {
+            // Most servers have one: to compare names is faster than to hash them.
+            [only] => (only.name.as_bytes() == service).then_some(0),
+            _ => self.by_name.get(service).copied(),
+        };
+        match (named, self.require_service_name) {
+            (Some(index), _) => Some(index),
             (None, true) => None,
             (None, false) if service.is_empty() => self.first_with(has),
             (None, false) => self.only_with(has),

@@ -75,8 +75,9 @@ impl Decoder {
     pub fn decode(&mut self, buf: &mut BytesMut) -> Result<Option<Inbound>> {
         match self.find(buf)? {
             Some(found) => {
-                (self.lead, self.plan, self.walked, self.need) = (None, None, None, SNIFF_BYTES);
-                Ok(Some(found.cut(buf)))
+                self.reset();
+                let message = buf.split_to(found.end.min(buf.len()));
+                Ok(Some(found.cut(message.freeze())))
             }
             None => {
                 if !buf.is_empty() {
@@ -85,6 +86,28 @@ impl Decoder {
                 Ok(None)
             }
         }
+    }
+
+    /// Decodes a frame that is all there, and nothing else, with the preamble that has been read from it. An
+    /// error concerns this frame only.
+    pub(crate) fn decode_frame(&mut self, preamble: Preamble, frame: BytesMut) -> Result<Inbound> {
+        self.reset();
+        let area = frame.get(Preamble::BYTES..preamble.header_len()).unwrap_or_default();
+        self.lead = Some(Lead::TtHeader { preamble, checked: ttheader::check(area)? });
+        match self.find(&frame)? {
+            Some(found) if found.end == frame.len() => Ok(found.cut(frame.freeze())),
+            _ => Err(Error::new(Code::BadPayload, "the frame's length and its message disagree")),
+        }
+    }
+
+    /// What it reads by.
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// A message begins.
+    fn reset(&mut self) {
+        (self.lead, self.plan, self.walked, self.need) = (None, None, None, SNIFF_BYTES);
     }
 
     /// Whether a message has begun that is not all there: the read timeout runs, and an end of the
@@ -274,10 +297,9 @@ struct Found {
 }
 
 impl Found {
-    /// Splits it off. Header, name and body share the buffer's memory.
-    fn cut(self, buf: &mut BytesMut) -> Inbound {
-        let Found { lead, plan, envelope, end } = self;
-        let mut bytes: Bytes = buf.split_to(end.min(buf.len())).freeze();
+    /// Takes it apart. Header, name and body share the message's memory.
+    fn cut(self, mut bytes: Bytes) -> Inbound {
+        let Found { lead, plan, envelope, .. } = self;
         let header = match lead {
             Lead::None => None,
             Lead::TtHeader { preamble, checked } => Some(Header::new(&preamble, checked, &bytes)),

@@ -78,7 +78,7 @@ pub fn encode(
 /// The payload's first bytes are in the tail already; its segments are read where they are.
 fn fill_checksum(tail: &mut BytesMut, at: usize, payload_at: usize, body: &Message) {
     let start = tail.get(payload_at..).unwrap_or_default();
-    let checksum = body.segments().iter().fold(Checksum::of(start), |sum, segment| sum.and(segment));
+    let checksum = body.pieces().iter().fold(Checksum::of(start), |sum, segment| sum.and(segment));
     if let Some(place) = tail.get_mut(at..at + Checksum::BYTES) {
         place.copy_from_slice(&checksum.text());
     }

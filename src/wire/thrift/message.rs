@@ -139,9 +139,8 @@ pub(crate) fn write(
     let name_len = i32::try_from(name.len()).map_err(|_| {
         Error::new(Code::EncodeFailed, format!("method name of {} bytes is too long", name.len()))
     })?;
-    out.put_u16(version);
-    out.put_u16(kind as u16);
-    out.put_i32(name_len);
+    let ([a, b], [c, d, e, f]) = (version.to_be_bytes(), name_len.to_be_bytes());
+    out.put_slice(&[a, b, 0, kind as u8, c, d, e, f]);
     out.put_slice(name);
     out.put_i32(seq);
     Ok(())

@@ -35,10 +35,10 @@ impl Preamble {
                 format!("not TTHeader protocol (first4Bytes={first:#010x}, second4Bytes={second:#010x})");
             return Err(bad_header(text));
         }
-        let fields =
-            (be::u32_at(bytes, 0), be::u16_at(bytes, 6), be::i32_at(bytes, 8), be::u16_at(bytes, 12));
-        let (Some(length), Some(flags), Some(seq), Some(words)) = fields else { return Ok(None) };
-        let (length, area_len) = (be::length(length), usize::from(words) * 4);
+        let Some(&[a, b, c, d, _, _, f, g, h, i, j, k, l, m]) = bytes.first_chunk() else { return Ok(None) };
+        let (flags, seq) = (u16::from_be_bytes([f, g]), i32::from_be_bytes([h, i, j, k]));
+        let length = be::length(u32::from_be_bytes([a, b, c, d]));
+        let area_len = usize::from(u16::from_be_bytes([l, m])) * 4;
         if area_len == 0 {
             return Err(bad_header("invalid header length[0]".into()));
         }

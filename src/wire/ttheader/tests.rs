@@ -258,6 +258,35 @@ enum Put {
 
 proptest! {
     #[test]
+    fn a_walk_shows_what_steps_show(
+        info in prop::collection::vec(prop_oneof![
+            5 => 0..3u8,
+            2 => Just(0x10u8),
+            1 => Just(0x11u8),
+            1 => any::<u8>(),
+        ], 0..60),
+        mesh: bool,
+        stepped in 0..3usize,
+    ) {
+        let block = if mesh { Block::Strings } else { Block::None };
+        let mut steps = Entries::new(&info, block, mesh);
+        for _ in 0..stepped {
+            let _ = steps.step();
+        }
+        let mut shown = Vec::new();
+        let end = steps.clone().each(|entry| shown.push(entry));
+        let mut expected = Vec::new();
+        let expected_end = loop {
+            match steps.step() {
+                Ok(Some(entry)) => expected.push(entry),
+                Ok(None) => break Ok(()),
+                Err(flaw) => break Err(flaw),
+            }
+        };
+        prop_assert_eq!((shown, end), (expected, expected_end));
+    }
+
+    #[test]
     fn whatever_is_written_is_read_in_order(puts in prop::collection::vec(prop_oneof![
         1 => prop::collection::vec(any::<u8>(), 0..9).prop_map(Put::Acl),
         5 => (prop::collection::vec(any::<u8>(), 0..9), prop::collection::vec(any::<u8>(), 0..300))

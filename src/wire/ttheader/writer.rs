@@ -30,12 +30,10 @@ impl<'a> HeaderWriter<'a> {
     /// Starts a header at the end of `out`.
     pub fn begin(out: &'a mut BytesMut, flags: u16, seq: i32) -> HeaderWriter<'a> {
         let start = out.len();
-        out.put_u32(0);
-        out.put_u16(Preamble::MAGIC);
-        out.put_u16(flags);
-        out.put_i32(seq);
-        // HEADER SIZE is patched by `finish`; protocol id Thrift Binary, no transforms.
-        out.put_u32(0);
+        let ([magic, gic], [flag, s], [a, b, c, d]) =
+            (Preamble::MAGIC.to_be_bytes(), flags.to_be_bytes(), seq.to_be_bytes());
+        // LENGTH and HEADER SIZE are patched by `finish`; protocol id Thrift Binary, no transforms.
+        out.put_slice(&[0, 0, 0, 0, magic, gic, flag, s, a, b, c, d, 0, 0, 0, 0]);
         HeaderWriter {
             out,
             start,
@@ -87,8 +85,31 @@ impl<'a> HeaderWriter<'a> {
     pub fn int(&mut self, key: u16, value: &[u8]) -> &mut Self {
         if self.fits(block::INTS, value.len().saturating_add(4), &[value.len()]) {
             self.open_block(block::INTS);
-            self.out.put_u16(key);
-            self.put_string(&[], value);
+            let [a, b] = key.to_be_bytes();
+            // `fits` has checked the length.
+            let [c, d] = u16::try_from(value.len()).unwrap_or(u16::MAX).to_be_bytes();
+            self.out.put_slice(&[a, b, c, d]);
+            self.out.put_slice(value);
+        }
+        self
+    }
+
+    /// Ends the block; what comes next opens another. Returns where that will begin, for [`HeaderWriter::since`].
+    pub(crate) fn end_block(&mut self) -> usize {
+        self.close_block();
+        self.out.len()
+    }
+
+    /// The blocks written since then, if none broke a limit; the last of them has been ended.
+    pub(crate) fn since(&self, begin: usize) -> Option<&[u8]> {
+        self.error.as_ref().map_or_else(|| self.out.get(begin..), |_| None)
+    }
+
+    /// Adds whole blocks, as [`HeaderWriter::since`] gave them.
+    pub(crate) fn block(&mut self, bytes: &[u8]) -> &mut Self {
+        if self.fits(block::PADDING, bytes.len(), &[]) {
+            self.close_block();
+            self.out.put_slice(bytes);
         }
         self
     }
@@ -115,7 +136,7 @@ impl<'a> HeaderWriter<'a> {
         self.close_block();
         let area_at = self.start + Preamble::BYTES;
         let padded = (self.out.len() - area_at).next_multiple_of(4);
-        self.out.resize(area_at + padded, 0);
+        self.out.put_slice(&[0; 3][..padded - (self.out.len() - area_at)]);
         let words = u16::try_from(padded / 4).map_err(|_| too_much(padded))?;
         let length = (padded + 10).checked_add(payload_len).filter(|n| *n <= Limits::MAX_FRAME_BYTES);
         let length = length.and_then(|n| u32::try_from(n).ok()).ok_or_else(|| {
@@ -135,6 +156,8 @@ impl<'a> HeaderWriter<'a> {
         }
         let opening = match id {
             block::ACL => 1,
+            // Blocks that bring their own.
+            block::PADDING => 0,
             _ if self.must_open(id) => 3,
             _ => 0,
         };
@@ -151,9 +174,8 @@ impl<'a> HeaderWriter<'a> {
     fn open_block(&mut self, id: u8) {
         if self.must_open(id) {
             self.close_block();
-            self.out.put_u8(id);
-            self.count_at = self.out.len();
-            self.out.put_u16(0);
+            self.out.put_slice(&[id, 0, 0]);
+            self.count_at = self.out.len() - 2;
             self.block = id;
         }
         self.count += 1;

@@ -261,7 +261,7 @@ fn frames_of_all_streams_leave_in_one_write_and_large_ones_are_not_copied() {
     let mut slices = [IoSlice::new(&[]); 8];
     let count = pair.client_out.io_slices(&mut slices);
     assert!(count <= 3, "{count}");
-    assert!(slices.iter().any(|slice| slice.as_ptr() == large.segments()[0].as_ptr()));
+    assert!(slices.iter().any(|slice| slice.as_ptr() == large.pieces()[0].as_ptr()));
 }
 
 #[test]
@@ -433,7 +433,7 @@ fn small_messages_do_not_hold_on_to_what_was_read_with_them() {
     pair.client.receive(&mut pair.to_client, pair.now).unwrap();
     let shared = (0..300)
         .filter(|_| match pair.client_recv(client) {
-            Recv::Message(message) => (start..end).contains(&(message.segments()[0].as_ptr() as usize)),
+            Recv::Message(message) => (start..end).contains(&(message.pieces()[0].as_ptr() as usize)),
             other => panic!("{other:?}"),
         })
         .count();
