@@ -52,13 +52,26 @@ impl Drop for Turns {
 
 /// The turn is over: wakes everybody for whom something has come.
 pub fn over() {
-    let due = TURN.with_borrow_mut(|turn| {
+    let mut due = TURN.with_borrow_mut(|turn| {
         let Some(turn) = turn else { return Vec::new() };
         turn.ends = 0;
         mem::take(&mut turn.due)
     });
-    due.into_iter().for_each(|(who, signal)| who.wake(signal));
+    due.drain(..).for_each(|(who, signal)| who.wake(signal));
+    keep(due);
     spent::clear();
+}
+
+/// The next turn gets the memory of the last one's list.
+fn keep(due: Vec<(Arc<dyn Wakes>, Signal)>) {
+    TURN.with_borrow_mut(|turn| {
+        if let Some(turn) = turn
+            && turn.due.capacity() < due.capacity()
+            && turn.due.is_empty()
+        {
+            turn.due = due;
+        }
+    });
 }
 
 /// An end has come: wakes whom the signal names when the turn is over, or at once where there are no turns.

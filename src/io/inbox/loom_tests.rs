@@ -131,6 +131,6 @@ fn the_end_and_what_comes_too_late() {
         });
         let refused = other.join().unwrap();
         assert_eq!((slept, taken), (0, usize::from(!refused)));
-        assert!(inbox.lock().waker.is_none());
+        assert!(inbox.lock().sleeper.is_none());
     });
 }

@@ -58,7 +58,8 @@ pub(super) struct Inner {
     /// Who waits for its server to be stopped.
     pub(super) stopping: OnceLock<Arc<Stopping>>,
     timeouts: Mutex<StreamTimeouts>,
-    request: OnceLock<Message>,
+    /// Of a server stream; boxed, for few have one.
+    request: OnceLock<Box<Message>>,
     reply: Mutex<Reply>,
     delivery: Mutex<Option<Arc<Delivery>>>,
     /// The work it belongs to: its end is the stream's.
@@ -116,7 +117,7 @@ impl Stream {
     }
 
     pub(super) fn set_request(&self, request: Message) {
-        let _ = self.inner.request.set(request);
+        let _ = self.inner.request.set(Box::new(request));
     }
 
     /// Whether it is the server's end.
@@ -189,7 +190,7 @@ impl Stream {
 
     /// Server: the request of a method that streams only its answers.
     pub fn request(&self) -> Option<&Message> {
-        self.inner.request.get()
+        self.inner.request.get().map(Box::as_ref)
     }
 
     /// How the stream ended, once it is over in both directions: `Ok` if the peer has said everything.

@@ -136,7 +136,8 @@ impl<'a> HeaderWriter<'a> {
         self.close_block();
         let area_at = self.start + Preamble::BYTES;
         let padded = (self.out.len() - area_at).next_multiple_of(4);
-        self.out.put_slice(&[0; 3][..padded - (self.out.len() - area_at)]);
+        let padding = padded - (self.out.len() - area_at);
+        self.out.put_slice([0; 3].get(..padding).unwrap_or_default());
         let words = u16::try_from(padded / 4).map_err(|_| too_much(padded))?;
         let length = (padded + 10).checked_add(payload_len).filter(|n| *n <= Limits::MAX_FRAME_BYTES);
         let length = length.and_then(|n| u32::try_from(n).ok()).ok_or_else(|| {

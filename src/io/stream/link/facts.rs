@@ -9,7 +9,8 @@ use crate::wire::ttheader::Header;
 #[derive(Default)]
 pub(super) struct Facts {
     header: Option<Result<Option<Header>>>,
-    trailer: Option<Result<Option<Header>>>,
+    /// Boxed, for streams that go on have none.
+    trailer: Option<Box<Result<Option<Header>>>>,
     pub(super) end: Option<End>,
     pub(super) stats: StreamStats,
     stopping: bool,
@@ -30,7 +31,7 @@ impl Link {
 
     /// The peer's TRAILER: `None` while it may still come.
     pub fn trailer(&self) -> Option<Result<Option<Header>>> {
-        self.lock().facts.trailer.clone()
+        self.lock().facts.trailer.as_deref().cloned()
     }
 
     /// How the stream ended, once it is over in both directions.
@@ -133,7 +134,7 @@ impl Link {
         let mut state = self.lock();
         let send = state.outgoing.ended(send_end);
         let facts = &mut state.facts;
-        (facts.end, facts.trailer, facts.stats) = (Some(end), Some(trailer), stats);
+        (facts.end, facts.trailer, facts.stats) = (Some(end), Some(Box::new(trailer)), stats);
         let mut hooks = std::mem::take(&mut facts.on_header);
         hooks.append(&mut facts.on_end);
         (hooks, send)
