@@ -13,7 +13,7 @@ use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use socket2::{Domain, SockAddr, SockFilter, SockRef, Socket, Type};
+use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::oneshot;
 
@@ -33,15 +33,6 @@ use crate::io::transport::{Credentials, Transport};
 
 /// Connections that the system may hold for us before we accept them.
 const BACKLOG: i32 = 1024;
-
-/// A socket filter that drops whatever wants to open a connection (SYN, 0x02 in the 14th byte of TCP's header)
-/// and lets the rest pass.
-const NO_SYN: [SockFilter; 4] = [
-    SockFilter::new((libc::BPF_LD | libc::BPF_B | libc::BPF_ABS) as u16, 0, 0, 13),
-    SockFilter::new((libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K) as u16, 0, 1, 0x02),
-    SockFilter::new((libc::BPF_RET | libc::BPF_K) as u16, 0, 0, 0),
-    SockFilter::new((libc::BPF_RET | libc::BPF_K) as u16, 0, 0, u32::MAX),
-];
 
 /// How long accepting pauses when the system has no descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -235,10 +226,8 @@ impl Acceptor {
             Acceptor::Tcp(listener) => SockRef::from(listener),
             Acceptor::Unix(listener) => SockRef::from(listener),
         };
-        // From now on the system lets nobody in, or else one at a time. The path of a unix socket is gone already.
-        if matches!(self, Acceptor::Unix(_)) || socket.attach_filter(&NO_SYN).is_err() {
-            let _ = socket.listen(0);
-        }
+        // From now on the system lets one at a time in. Not nobody: a child of fork may serve the same socket.
+        let _ = socket.listen(0);
         while let Ok((socket, peer)) = socket.accept() {
             match self.take_over(socket, &peer) {
                 Ok((transport, peer)) => gate.admit(transport, peer),
