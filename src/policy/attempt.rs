@@ -331,9 +331,13 @@ impl Attempts {
         self.call.timeout = nanos;
     }
 
-    /// The attempt has ended. Of one that was given up, or has ended before, this is ignored.
+    /// The attempt has ended. Of one that was given up, or has ended before, this is ignored. One that comes to
+    /// nothing at the caller's deadline has no successor.
     #[inline]
     pub fn ended(&mut self, attempt: u8, end: End, now: Time, retryer: &Retryer) {
+        if !end.is_answer() && self.is_late(now) {
+            return self.wake(now, retryer);
+        }
         if !self.running.has(attempt) {
             return self.late_end(attempt, end, now, retryer);
         }
@@ -382,7 +386,7 @@ impl Attempts {
         if self.outcome.is_some() {
             return;
         }
-        if !self.plan.compat && now >= self.call.deadline {
+        if self.is_late(now) {
             return self.finish(Outcome::Deadline, now, retryer);
         }
         for attempt in self.waiting {
@@ -407,6 +411,12 @@ impl Attempts {
             }
         }
         self.settle(now, retryer);
+    }
+
+    /// The caller's deadline has passed, which [`Mode::Compat`](crate::policy::Mode::Compat) does not look at.
+    #[inline]
+    fn is_late(&self, now: Time) -> bool {
+        !self.plan.compat && now >= self.call.deadline
     }
 
     #[cold]

@@ -24,6 +24,8 @@ enum Step {
     Ok(u64),
     /// Answers with an exception after a time.
     Fail(u64),
+    /// Throws an exception declared in the IDL.
+    Throw,
 }
 
 /// What arrived: when, and what the retry key said.
@@ -48,6 +50,7 @@ fn scripted(script: &[Step]) -> (Server, Seen) {
                 thread::sleep(delay as u32 * MS);
                 let _ = request.fail(6, b"out of luck");
             }
+            Step::Throw => request.throw(1, body(b"declared")).unwrap(),
         }
     };
     service.add_method("Call", MethodOptions::default(), Arc::new(handler)).unwrap();
@@ -152,6 +155,16 @@ fn errors_are_retried_only_if_the_policy_says_so() {
     }
     let first_ends = call_with(backup, &script, 0);
     assert_eq!((first_ends.code(), first_ends.seen.len()), (Some(Code::RemoteException), 1));
+}
+
+#[test]
+fn a_declared_exception_is_an_answer() {
+    let all = Predicate { errors: OnError::All, ..Predicate::default() };
+    for policy in policies() {
+        let called = call_with(RetryPolicy { predicate: all, ..policy }, &[Step::Throw], 0);
+        assert_eq!((called.code(), called.seen.len()), (Some(Code::DeclaredException), 1));
+        assert_eq!(called.reply.error().unwrap().text(), "declared exception, field 1 of the result");
+    }
 }
 
 #[test]

@@ -144,6 +144,10 @@ impl Retried {
         (Arc::new(retried), first)
     }
 
+    fn is_given_up(&self, attempt: u8) -> bool {
+        self.given_up.load(Ordering::Acquire) & (1 << attempt) != 0
+    }
+
     fn metainfo_of(&self, attempt: u8) -> &Metainfo {
         let Some(retry) = usize::from(attempt).checked_sub(1) else { return &self.metainfo };
         let marked = self.marked.get_or_init(|| {
@@ -157,25 +161,16 @@ impl Retried {
         marked.get(retry).unwrap_or(&self.metainfo)
     }
 
-    /// Lets the engine look at the clock.
-    fn wake_up(self: &Arc<Self>) {
-        self.tell(|state, now| {
-            state.has_own_timer = true;
-            state.engine.wake(now, &self.retryer);
-        });
-    }
-
-    /// Tells the engine something, and does what it wants.
-    fn tell(self: &Arc<Self>, tell: impl FnOnce(&mut State, Time)) {
+    /// Tells the engine something; returns what it wants, to be performed.
+    #[must_use]
+    fn tell(self: &Arc<Self>, tell: impl FnOnce(&mut State, Time)) -> Due {
         let now = clock::now();
         let mut state = self.state.lock();
         for (number, node) in (0..MAX_ATTEMPTS).zip(&self.nodes) {
             state.engine.goes_to(number, NodeId(node.load(Ordering::Relaxed)));
         }
         tell(&mut state, self.client.time(now));
-        let due = self.follow(&mut state, now);
-        drop(state);
-        self.perform(due);
+        self.follow(&mut state, now)
     }
 
     /// What the engine wants now.
@@ -213,7 +208,8 @@ impl Retried {
         let call = Arc::downgrade(self);
         let hook = move |_| {
             if let Some(call) = call.upgrade() {
-                call.tell(|state, now| state.engine.cancel(now, &call.retryer));
+                let due = call.tell(|state, now| state.engine.cancel(now, &call.retryer));
+                call.perform(due);
             }
         };
         state.hooks[0] =
@@ -221,12 +217,11 @@ impl Retried {
     }
 
     fn attempt(&self, engine: &Attempts, number: u8, expires_at: Time, place: Place) -> Attempt {
-        let address = |node: NodeId| usize::try_from(node.0).ok().and_then(|node| node.checked_sub(1));
         let mut route = Route::after(self.turn.load(Ordering::Relaxed));
         match place {
             Place::Any => {}
-            Place::Same(node) => route.same = address(node),
-            Place::Other => engine.nodes().filter_map(address).for_each(|peer| route.avoid(peer)),
+            Place::Same(node) => route.same = address_of(node),
+            Place::Other => engine.nodes().filter_map(address_of).for_each(|peer| route.avoid(peer)),
         }
         let deadline = expires_at.instant(self.client.origin());
         Attempt { number, seq: self.client.next_seq(), deadline, wake_at: None, route: Some(Box::new(route)) }
@@ -238,7 +233,7 @@ impl Retried {
         let wanted = at.map(|at| {
             let (wanted, while_wanted) = timer::wanted();
             let call = Arc::clone(self);
-            self.runtime.after(at.saturating_duration_since(now), while_wanted, move || call.wake_up());
+            self.runtime.after(at.saturating_duration_since(now), while_wanted, move || call.wake());
             wanted
         });
         mem::replace(&mut state.timer, wanted)
@@ -299,7 +294,7 @@ impl Retried {
     }
 
     fn name(&self, node: NodeId) -> Option<String> {
-        self.client.peer_name(usize::try_from(node.0).ok()?.checked_sub(1)?).map(str::to_owned)
+        self.client.peer_name(address_of(node)?).map(str::to_owned)
     }
 
     fn fact(&self, fact: attempt::Fact) -> AttemptFact {
@@ -311,11 +306,11 @@ impl Retried {
         }
     }
 
-    fn perform(self: &Arc<Self>, due: Due) {
+    fn perform(self: Arc<Self>, due: Due) {
         due.hooks.into_iter().for_each(|hook| hook(Cause::CallerGone));
         if !due.starts.is_empty() {
             let attempts =
-                due.starts.into_iter().map(|attempt| (Arc::clone(self) as Arc<dyn Exchange>, attempt));
+                due.starts.into_iter().map(|attempt| (Arc::clone(&self) as Arc<dyn Exchange>, attempt));
             match self.client.shard() {
                 Ok(shard) => shard.driver().submit(attempts),
                 Err(error) => attempts.for_each(|(call, attempt)| {
@@ -324,6 +319,8 @@ impl Retried {
             }
         }
         drop(due.timer);
+        // As of a call without a policy: what is here is given back before anybody hears of the end.
+        drop(self);
         if let Some((completer, reply)) = due.end {
             completer.complete(reply);
         }
@@ -364,7 +361,7 @@ impl Exchange for Retried {
     }
 
     fn cancelled(&self, attempt: u8) -> Option<Cause> {
-        if self.given_up.load(Ordering::Acquire) & (1 << attempt) != 0 {
+        if self.is_given_up(attempt) {
             return Some(Cause::CallerGone);
         }
         self.state.lock().completer.as_ref().and_then(Completer::is_cancelled)
@@ -372,9 +369,8 @@ impl Exchange for Retried {
 
     fn watch(&self, attempt: u8, on_cancel: CancelHook) {
         let mut state = self.state.lock();
-        let is_late = self.given_up.load(Ordering::Acquire) & (1 << attempt) != 0;
         let hook = match (&state.completer, state.fanned_out || attempt > 0) {
-            _ if is_late => Some(on_cancel),
+            _ if self.is_given_up(attempt) => Some(on_cancel),
             (Some(completer), false) => {
                 completer.on_cancel(on_cancel);
                 None
@@ -403,25 +399,30 @@ impl Exchange for Retried {
     }
 
     fn wake(self: Arc<Self>) {
-        self.wake_up();
+        let due = self.tell(|state, now| {
+            state.has_own_timer = true;
+            state.engine.wake(now, &self.retryer);
+        });
+        self.perform(due);
     }
 
     fn finish(self: Arc<Self>, attempt: u8, end: End) {
         let how = kind_of(&end);
-        let is_late = self.terms.deadline.is_some_and(|at| at <= clock::now());
-        self.tell(|state, now| {
+        let due = self.tell(|state, now| {
             state.has_own_timer = true;
             state.keep(attempt, end);
-            if is_late && !how.is_answer() {
-                // An attempt that ends at the caller's deadline has no successor.
-                state.engine.wake(now, &self.retryer);
-            }
             match state.completer.as_ref().and_then(Completer::is_cancelled) {
                 Some(_) => state.engine.cancel(now, &self.retryer),
                 None => state.engine.ended(attempt, how, now, &self.retryer),
             }
         });
+        self.perform(due);
     }
+}
+
+/// The address that a node's number stands for, if it is one.
+fn address_of(node: NodeId) -> Option<usize> {
+    usize::try_from(node.0).ok()?.checked_sub(1)
 }
 
 /// What an attempt's end is to its policy.
@@ -436,7 +437,10 @@ fn kind_of(end: &End) -> attempt::End {
 fn answer_of(response: &Response) -> attempt::End {
     match &response.error {
         None => attempt::End::Ok,
-        Some(error) if error.code() == Code::BizStatus => attempt::End::Biz,
-        Some(error) => attempt::End::Failed(error.code()),
+        Some(error) => match error.code() {
+            Code::BizStatus => attempt::End::Biz,
+            Code::DeclaredException => attempt::End::Declared,
+            code => attempt::End::Failed(code),
+        },
     }
 }
