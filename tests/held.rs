@@ -3,12 +3,13 @@
 //!
 //! `KRPC_CONNECTIONS` says how many; `make test-long` holds 10,000.
 
-use std::io::{BufRead, BufReader, IoSlice, Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::BytesMut;
 use krpc::base::{Encoding, Message};
 use krpc::op::operation;
 use krpc::rpc::Address;
@@ -137,9 +138,9 @@ fn request_bytes() -> Vec<u8> {
         header.string(b"", b"isn", b"Echo");
     })
     .unwrap();
-    let mut slices = [IoSlice::new(&[]); 8];
-    let count = out.io_slices(&mut slices);
-    slices[..count].iter().flat_map(|slice| slice.to_vec()).collect()
+    let mut bytes = BytesMut::new();
+    out.move_to(&mut bytes);
+    bytes.into()
 }
 
 fn check(what: &str, before: usize, count: usize) {

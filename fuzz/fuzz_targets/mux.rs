@@ -21,16 +21,6 @@ fn body(number: i32) -> Message {
     Message::new(Encoding::THRIFT_BINARY, bytes.into())
 }
 
-fn append(to: &mut BytesMut, out: &mut OutBuf) {
-    while !out.is_empty() {
-        let mut slices = [std::io::IoSlice::new(&[]); 1];
-        out.io_slices(&mut slices);
-        let len = slices[0].len();
-        to.extend_from_slice(&slices[0]);
-        out.advance(len);
-    }
-}
-
 /// A reply to a call, or what looks like one.
 fn reply(seq: i32, kind: u8, name: &[u8]) -> OutBuf {
     let kinds = [MessageType::Reply, MessageType::Reply, MessageType::Exception, MessageType::Call];
@@ -79,12 +69,12 @@ fuzz_target!(|data: &[u8]| {
                     Err(_) => assert!(out.is_empty() && (!client.is_open() || a == 255)),
                 }
             }
-            4 | 5 => append(&mut input, &mut reply(i32::from(a % 32), b, b"M")),
-            6 => append(&mut input, &mut reply(i32::from(a % 32), b, b"Other")),
+            4 | 5 => reply(i32::from(a % 32), b, b"M").move_to(&mut input),
+            6 => reply(i32::from(a % 32), b, b"Other").move_to(&mut input),
             7 => {
                 // A sound frame with something broken in it.
                 let mut frame = BytesMut::new();
-                append(&mut frame, &mut reply(i32::from(a % 32), 0, b"M"));
+                reply(i32::from(a % 32), 0, b"M").move_to(&mut frame);
                 let at = 4 + usize::from(b) % (frame.len() - 4);
                 frame[at] ^= a | 1;
                 input.extend_from_slice(&frame);
@@ -96,7 +86,7 @@ fuzz_target!(|data: &[u8]| {
             9 if b < 32 => {
                 let mut out = OutBuf::new();
                 write_notice(&mut out).unwrap();
-                append(&mut input, &mut out);
+                out.move_to(&mut input);
             }
             10 => {
                 let seq = i32::from(a % 32);

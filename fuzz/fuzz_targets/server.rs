@@ -16,16 +16,6 @@ use libfuzzer_sys::fuzz_target;
 
 const LIMITS: Limits = Limits { frame_bytes: 4096, ..Limits::DEFAULT };
 
-fn append(to: &mut BytesMut, out: &mut OutBuf) {
-    while !out.is_empty() {
-        let mut slices = [std::io::IoSlice::new(&[]); 1];
-        out.io_slices(&mut slices);
-        let len = slices[0].len();
-        to.extend_from_slice(&slices[0]);
-        out.advance(len);
-    }
-}
-
 fn request(a: u8, b: u8) -> BytesMut {
     let layouts = [Layout::TTHEADER, Layout::TTHEADER_FRAMED, Layout::FRAMED, Layout::BUFFERED];
     let kinds = [MessageType::Call, MessageType::Call, MessageType::Oneway, MessageType::Reply];
@@ -46,7 +36,7 @@ fn request(a: u8, b: u8) -> BytesMut {
         }
     };
     if encode(&mut out, &frame, fill).is_ok() {
-        append(&mut bytes, &mut out);
+        out.move_to(&mut bytes);
     }
     bytes
 }
@@ -92,7 +82,7 @@ fuzz_target!(|data: &[u8]| {
             }
             9 => {
                 let before = output.len();
-                append(&mut written, &mut output);
+                output.move_to(&mut written);
                 if before > 0 {
                     conn.written(0, now);
                 }
@@ -127,7 +117,7 @@ fuzz_target!(|data: &[u8]| {
             break;
         }
     }
-    append(&mut written, &mut output);
+    output.move_to(&mut written);
     // What was written can be read again.
     let mut decoder = Decoder::new(Limits::DEFAULT);
     while decoder.decode(&mut written).expect("our own replies").is_some() {}

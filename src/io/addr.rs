@@ -6,6 +6,14 @@ use std::path::{Path, PathBuf};
 
 use crate::base::{Code, Error, Phase, Result};
 
+/// Addresses tried at most in one call while none can be reached (governance.md §5.4).
+pub const MAX_ADDRESSES_TRIED: usize = 6;
+
+/// Whether another address may do better: nothing was sent to this one.
+pub fn is_unreachable(error: &Error) -> bool {
+    matches!(error.phase(), Phase::Resolve | Phase::Connect) && error.code() != Code::Timeout
+}
+
 /// Where a peer is, or where a server listens.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Address {

@@ -6,8 +6,6 @@
 //! meanwhile waits for its end, and shares its outcome if the dial began after the call did; else it dials
 //! next. So a call never fails on news that is older than itself, and many callers dial one after the other.
 
-use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Waker;
@@ -15,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use crate::base::lock::Mutex;
 use crate::base::{Code, Error, Phase};
+use crate::io::chance;
 
 /// So many fresh connections in a row may end before their first reply without a consequence: the request
 /// may be to blame.
@@ -203,7 +202,7 @@ impl Gate {
         now: Instant,
         error: &Error,
     ) {
-        let pause = self.options.pause(failures, RandomState::new().hash_one(failures));
+        let pause = self.options.pause(failures, chance::draw());
         state.last = Some(Failure { error: error.clone(), begun, at: now, retry_at: now + pause });
         self.troubled.store(!self.options.initial.is_zero(), Ordering::Release);
     }

@@ -1,4 +1,4 @@
-//! Chance, for what must not happen everywhere at once. Not for secrets.
+//! Chance: for what must not happen everywhere at once, and for numbers that peers can't guess. Not for keys.
 
 use std::hash::{BuildHasher, RandomState};
 

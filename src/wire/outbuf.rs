@@ -77,13 +77,12 @@ impl OutBuf {
     }
 
     /// Takes everything out, as a socket that never blocks would.
-    #[cfg(test)]
-    pub(crate) fn move_to(&mut self, into: &mut BytesMut) {
+    pub fn move_to(&mut self, into: &mut BytesMut) {
         while !self.is_empty() {
             let mut slices = [IoSlice::new(&[]); 8];
             let count = self.io_slices(&mut slices);
             let before = into.len();
-            slices[..count].iter().for_each(|slice| into.extend_from_slice(slice));
+            slices.iter().take(count).for_each(|slice| into.extend_from_slice(slice));
             self.advance(into.len() - before);
         }
     }

@@ -1,6 +1,6 @@
 //! Peers that send too much, too often, or never read.
 
-use std::io::{ErrorKind, IoSlice, Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
@@ -27,9 +27,9 @@ fn request(layout: Layout, flags: u16, seq: i32, pairs: &[(Vec<u8>, Vec<u8>)]) -
         pairs.iter().for_each(|(key, value)| _ = header.string(b"", key, value));
     };
     frame::encode(&mut out, &outbound, fill).unwrap();
-    let mut slices = [IoSlice::new(&[]); 64];
-    let count = out.io_slices(&mut slices);
-    slices[..count].iter().flat_map(|slice| slice.to_vec()).collect()
+    let mut bytes = BytesMut::new();
+    out.move_to(&mut bytes);
+    bytes.into()
 }
 
 /// Writes `bytes` again and again without reading, until the server has closed the connection: how many

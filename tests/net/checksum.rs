@@ -1,10 +1,11 @@
 //! Payloads that were changed on the way are found out, whoever sends them; and payloads that came compressed
 //! are not guessed at (ttheader.md §1.3, §9).
 
-use std::io::{IoSlice, Read, Write};
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
+use bytes::BytesMut;
 use krpc::base::{Code, Limits, Message};
 use krpc::rpc::Address;
 use krpc::rpc::call::{CallOptions, Client, Transport};
@@ -35,9 +36,9 @@ fn message(kind: MessageType, flags: u16, seq: i32, body: &Message) -> Vec<u8> {
         header.string(b"", b"isn", b"Echo").checksum();
     })
     .unwrap();
-    let mut slices = [IoSlice::new(&[]); 8];
-    let count = out.io_slices(&mut slices);
-    slices[..count].iter().flat_map(|slice| slice.to_vec()).collect()
+    let mut bytes = BytesMut::new();
+    out.move_to(&mut bytes);
+    bytes.into()
 }
 
 fn damaged(mut bytes: Vec<u8>) -> Vec<u8> {
@@ -82,7 +83,7 @@ fn a_reply_carries_a_checksum_of_its_own() {
     let server = checked_server();
     let mut stream = connect(&server);
     stream.write_all(&message(MessageType::Call, 0, 5, &body(b"hello"))).unwrap();
-    let mut buffer = bytes::BytesMut::zeroed(4096);
+    let mut buffer = BytesMut::zeroed(4096);
     let count = stream.read(&mut buffer).unwrap();
     buffer.truncate(count);
     let inbound = frame::Decoder::new(CHECKED).decode(&mut buffer).unwrap().unwrap();
@@ -116,7 +117,7 @@ fn a_damaged_request_among_multiplexed_ones_is_passed_over() {
     ] {
         stream.write_all(&bytes).unwrap();
     }
-    let mut buffer = bytes::BytesMut::new();
+    let mut buffer = BytesMut::new();
     let mut decoder = frame::Decoder::new(CHECKED);
     let mut answered = Vec::new();
     while answered.len() < 2 {

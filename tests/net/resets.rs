@@ -1,12 +1,13 @@
 //! A peer that resets the connection after each byte of a frame: whoever waits gets a typed error, nobody
 //! takes a part for the whole, and calls on other connections notice nothing.
 
-use std::io::{IoSlice, Read, Write};
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use bytes::BytesMut;
 use krpc::base::{Code, Encoding, Error, StreamReason};
 use krpc::op::operation;
 use krpc::rpc::Address;
@@ -33,9 +34,9 @@ fn message(layout: Layout, kind: MessageType, seq: i32) -> Vec<u8> {
     let (mut out, body) = (OutBuf::new(), body(b"some text"));
     let outbound = Outbound { layout, flags: 0, seq, kind, name: b"Echo", body: &body };
     frame::encode(&mut out, &outbound, |header| _ = header.string(b"", b"isn", b"Echo")).unwrap();
-    let mut slices = [IoSlice::new(&[]); 8];
-    let count = out.io_slices(&mut slices);
-    slices[..count].iter().flat_map(|slice| slice.to_vec()).collect()
+    let mut bytes = BytesMut::new();
+    out.move_to(&mut bytes);
+    bytes.into()
 }
 
 /// Writes a part and resets, once the server has taken it off its queue of connections.
@@ -152,7 +153,7 @@ fn replies_of_which_a_part_arrives() {
 // ---- streams ------------------------------------------------------------------------------------
 
 fn stream_frames() -> Vec<u8> {
-    let mut bytes = bytes::BytesMut::new();
+    let mut bytes = BytesMut::new();
     let head = |kind| Head { id: 1, kind, method: b"Echo", encoding: Encoding::THRIFT_BINARY, ints: &[] };
     ttstream::encode(
         &mut bytes,

@@ -157,11 +157,7 @@ impl<R: Role> End<R> {
         self.told = false;
         let mut bytes = BytesMut::new();
         while self.conn.transmit(&mut self.output, now) {
-            let len = self.output.len();
-            let mut slices = [std::io::IoSlice::new(&[]); 64];
-            let count = self.output.io_slices(&mut slices);
-            slices[..count].iter().for_each(|slice| bytes.extend_from_slice(slice));
-            self.output.advance(len);
+            self.output.move_to(&mut bytes);
             self.conn.written(0, now);
         }
         lane.put(bytes);

@@ -14,7 +14,7 @@ use crate::base::lock::{Mutex, MutexGuard};
 use crate::base::log::Log;
 use crate::base::panic;
 use crate::base::{Code, Error, Phase};
-use crate::io::addr::Address;
+use crate::io::addr::{Address, MAX_ADDRESSES_TRIED};
 use crate::io::backoff::{Gate, Permit};
 use crate::io::client::exchange::{Attempt, Exchange, Job};
 use crate::io::client::line::{Line, Slot, Socket};
@@ -27,9 +27,6 @@ use crate::io::seats::Seats;
 use crate::io::sync::{Pool, PoolOptions, Stats};
 use crate::io::transport::Transport;
 use crate::op::operation::Cause;
-
-/// Addresses tried at most in one call while none can be reached (governance.md §5.4).
-const MAX_ADDRESSES_TRIED: usize = 6;
 
 /// What a driver's connections are made of: the same as those of blocking calls.
 pub type DriverOptions = PoolOptions;

@@ -13,6 +13,7 @@ use crate::base::fault::{self, Point};
 use crate::base::lock::Mutex;
 use crate::base::panic;
 use crate::base::{Code, Error, Phase, Result};
+use crate::io::addr::is_unreachable;
 use crate::io::backoff::Permit;
 use crate::io::client::driver::{Ends, Shared};
 use crate::io::client::exchange::{Job, earlier};
@@ -471,9 +472,4 @@ impl Drop for Line {
         }
         self.shared.line_ended(self.id);
     }
-}
-
-/// Whether another address may do better: nothing was sent to this one.
-fn is_unreachable(error: &Error) -> bool {
-    matches!(error.phase(), Phase::Resolve | Phase::Connect) && error.code() != Code::Timeout
 }

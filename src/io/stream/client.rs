@@ -16,24 +16,20 @@ use crate::base::fault::hold;
 use crate::base::lock::Mutex;
 use crate::base::log::Log;
 use crate::base::{Code, Error, Phase, Result};
-use crate::io::addr::Address;
-use crate::io::clock;
+use crate::io::addr::{Address, MAX_ADDRESSES_TRIED};
 use crate::io::conn::Order;
 use crate::io::keepalive::Keepalive;
 use crate::io::runtime::Runtime;
 use crate::io::stream::mailbox::Mailbox;
 use crate::io::stream::open::{OpenJob, Opener, Opening};
-use crate::io::stream::server::random;
 use crate::io::stream::tally::Tally;
 use crate::io::stream::task::{Side, Task};
 use crate::io::timer::LazyTimer;
 use crate::io::transport::{self, Transport};
+use crate::io::{chance, clock};
 use crate::op::operation::Cause;
 use crate::proto::stream::{Client, ClientConn, Connection, Counters, Finish, Options, Pairs, StreamKey};
 use crate::wire::ttheader::Header;
-
-/// Addresses tried at most for one stream while none can be reached (governance.md §5.4).
-const MAX_ADDRESSES_TRIED: u32 = 6;
 
 /// How connections of streams are made and kept.
 #[derive(Clone, Debug)]
@@ -239,7 +235,7 @@ impl Shared {
 
     /// A stream whose connection took it no more.
     fn again(self: &Arc<Shared>, job: OpenJob, error: &Error) {
-        match job.attempts < MAX_ADDRESSES_TRIED {
+        match job.attempts < MAX_ADDRESSES_TRIED as u32 {
             true => self.place(job),
             false => job.fail(None, error.clone()),
         }
@@ -265,7 +261,7 @@ impl Shared {
     /// The address could not be reached: the next one may, unless all were tried.
     fn unreachable(self: &Arc<Shared>, peer: usize, mailbox: &Arc<Mailbox>, error: &Error) {
         self.forget(peer, mailbox);
-        let tries = u32::try_from(self.peers.len()).unwrap_or(u32::MAX).min(MAX_ADDRESSES_TRIED);
+        let tries = self.peers.len().min(MAX_ADDRESSES_TRIED) as u32;
         for job in mailbox.end() {
             match job.attempts < tries && error.code() != Code::Closed {
                 true => self.place(job),
@@ -283,7 +279,7 @@ async fn connect_and_run(shared: Arc<Shared>, peer: usize, mut waiting: Unconnec
         Ok(transport) => {
             mailbox.connected();
             shared.dialled.fetch_add(1, Ordering::Relaxed);
-            let options = Options { seed: random(), ..shared.options.connection.clone() };
+            let options = Options { seed: chance::draw(), ..shared.options.connection.clone() };
             let conn = ClientConn::new(options, clock::now());
             let host = Host { pool: Arc::downgrade(&shared), peer };
             let (log, tally) = (shared.log.clone(), Arc::clone(&shared.tally));

@@ -1,6 +1,5 @@
 //! The server's end: streams that peers open are handed to whoever dispatches them.
 
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -9,13 +8,13 @@ use bytes::BytesMut;
 use crate::base::fault::hold;
 use crate::base::log::Log;
 use crate::base::{Code, Error, Result};
-use crate::io::clock;
 use crate::io::stream::link::Link;
 use crate::io::stream::mailbox::Mailbox;
 use crate::io::stream::open::OpenJob;
 use crate::io::stream::tally::Tally;
 use crate::io::stream::task::{Side, Task};
 use crate::io::transport::Transport;
+use crate::io::{chance, clock};
 use crate::proto::stream::{Connection, Finish, Opening, Options, Pairs, Server, ServerConn, StreamKey};
 use crate::wire::ttheader::Header;
 
@@ -53,15 +52,10 @@ pub(crate) fn serve(
     log: Log,
 ) -> (Arc<Mailbox>, impl Future<Output = ()> + Send) {
     let mailbox = Mailbox::new(peer);
-    let options = Options { seed: random(), ..(*side.options).clone() };
+    let options = Options { seed: chance::draw(), ..(*side.options).clone() };
     let conn = ServerConn::new(options, clock::now());
     let task = Task::new(side.dispatch, conn, transport, Arc::clone(&mailbox), input, side.tally, log);
     (mailbox, task)
-}
-
-/// A number that peers can't guess.
-pub(super) fn random() -> u64 {
-    RandomState::new().hash_one(0)
 }
 
 impl Side for Server {

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use crate::base::fault::{self, Point};
 use crate::base::lock::Mutex;
 use crate::base::{Code, Error, Message, Metainfo, Phase, Result, log, panic};
+use crate::io::addr::{MAX_ADDRESSES_TRIED, is_unreachable};
 use crate::io::backoff::Permit;
 use crate::io::seats::Seat;
 use crate::io::sync::{self, Interrupt, Lease, Pool, PoolOptions, Sent, Stats};
@@ -25,9 +26,6 @@ use crate::rpc::call::start::Shard;
 use crate::rpc::context::Context;
 use crate::rpc::stream;
 use crate::wire::frame::Layout;
-
-/// Addresses tried at most in one call while none can be reached (governance.md §5.4).
-const MAX_ADDRESSES_TRIED: usize = 6;
 
 /// How requests are framed (ttheader.md §3).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
@@ -343,13 +341,15 @@ impl Client {
 
     /// The terms of a call's attempts: each has the timeout for itself, the parent's deadline is for all.
     pub(super) fn terms_of_attempts(&self, options: &CallOptions<'_>) -> Terms {
-        let timeout = options.timeout.or(self.options.timeout).filter(|timeout| *timeout != Duration::MAX);
-        Terms { timeout, deadline: options.parent.and_then(Context::deadline) }
+        Terms { timeout: self.timeout(options), deadline: options.parent.and_then(Context::deadline) }
+    }
+
+    fn timeout(&self, options: &CallOptions<'_>) -> Option<Duration> {
+        options.timeout.or(self.options.timeout).filter(|timeout| *timeout != Duration::MAX)
     }
 
     pub(super) fn terms(&self, options: &CallOptions<'_>, now: Instant) -> Terms {
-        let timeout = options.timeout.or(self.options.timeout).filter(|timeout| *timeout != Duration::MAX);
-        Terms::new(timeout, options.parent.and_then(Context::deadline), now)
+        Terms::new(self.timeout(options), options.parent.and_then(Context::deadline), now)
     }
 
     pub(super) fn request<'a>(
@@ -584,11 +584,6 @@ fn with_interrupt<T>(client: &Client, parent: Option<&Context>, call: impl FnOnc
     let _watch = parent.watch(Arc::downgrade(&canceller));
     let why = || parent.cause().map(Cause::error);
     call(&Interrupt { client: &client.cut_off, call: Some((&bell, &why)) })
-}
-
-/// Whether another address may do better: nothing was sent to this one.
-fn is_unreachable(error: &Error) -> bool {
-    matches!(error.phase(), Phase::Resolve | Phase::Connect) && error.code() != Code::Timeout
 }
 
 #[cfg(test)]
