@@ -1,9 +1,7 @@
 /* Echo through the C ABI. The handler gives the string back without reading it, as the floor does. */
 #define _GNU_SOURCE
-#include "../bench.h"
+#include "serve.h"
 
-#include <krpc.h>
-#include <signal.h>
 #include <stdatomic.h>
 
 static _Atomic uint64_t calls;
@@ -27,12 +25,6 @@ static void echo(void *user_data, krpc_request *request)
     atomic_fetch_add_explicit(&calls, 1, memory_order_relaxed);
 }
 
-static void check(krpc_error *error)
-{
-    if (error != NULL)
-        bench_die("server", krpc_error_describe(error).ptr);
-}
-
 int main(int argc, char **argv)
 {
     static const struct option OPTIONS[] = {
@@ -54,9 +46,7 @@ int main(int argc, char **argv)
         }
     }
     sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGTERM);
-    sigprocmask(SIG_BLOCK, &signals, NULL);
+    hold_sigterm(&signals);
 
     krpc_error *error = NULL;
     krpc_runtime *runtime = krpc_runtime_new(&threads, &error);
@@ -68,17 +58,8 @@ int main(int argc, char **argv)
     krpc_server_options *options = krpc_server_options_new();
     krpc_server_options_set_runtime(options, runtime, &error);
     check(error);
-    krpc_server_options_add_address(options, KRPC_STR("127.0.0.1:0"), &error);
-    check(error);
-    krpc_server_options_add_service(options, service, false, &error);
-    check(error);
-    krpc_server *server = krpc_server_build(options, &error);
-    check(error);
-    krpc_str address = krpc_server_address(server, 0);
-    bench_print_listening(address.ptr, address.len);
-
-    int signal;
-    sigwait(&signals, &signal);
+    krpc_server *server = serve(options, service);
+    await_sigterm(&signals);
     bench_print_server(atomic_load(&calls));
     krpc_server_stop(server, 0, NULL, NULL);
     krpc_server_free(server);

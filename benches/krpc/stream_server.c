@@ -1,9 +1,7 @@
 /* Streams of tests/interop/idl/streams.thrift through the C ABI: Bidi gives each message back, Sink counts them. */
 #define _GNU_SOURCE
-#include "../bench.h"
+#include "serve.h"
 
-#include <krpc.h>
-#include <signal.h>
 #include <stdatomic.h>
 
 enum { BATCH = 1024 };
@@ -90,18 +88,10 @@ static void sink(void *user_data, krpc_stream *stream)
 
 /* ---- main ------------------------------------------------------------------------------------- */
 
-static void check(krpc_error *error)
-{
-    if (error != NULL)
-        bench_die("server", krpc_error_describe(error).ptr);
-}
-
 int main(void)
 {
     sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGTERM);
-    sigprocmask(SIG_BLOCK, &signals, NULL);
+    hold_sigterm(&signals);
 
     krpc_error *error = NULL;
     krpc_service *service = krpc_service_new(KRPC_STR("Streams"), &error);
@@ -112,17 +102,8 @@ int main(void)
     krpc_service_add_stream(service, KRPC_STR("Sink"), KRPC_STREAMING_CLIENT, 0, sink, NULL, NULL, &error);
     check(error);
     krpc_server_options *options = krpc_server_options_new();
-    krpc_server_options_add_address(options, KRPC_STR("127.0.0.1:0"), &error);
-    check(error);
-    krpc_server_options_add_service(options, service, false, &error);
-    check(error);
-    krpc_server *server = krpc_server_build(options, &error);
-    check(error);
-    krpc_str address = krpc_server_address(server, 0);
-    bench_print_listening(address.ptr, address.len);
-
-    int signal;
-    sigwait(&signals, &signal);
+    krpc_server *server = serve(options, service);
+    await_sigterm(&signals);
     krpc_server_stop(server, 1000, NULL, NULL);
     bench_print_server(atomic_load(&messages));
     krpc_server_free(server);

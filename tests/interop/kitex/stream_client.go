@@ -139,6 +139,24 @@ func exchange(ctx context.Context, kc streamsvc.Client, count, size int) error {
 	return atEnd(ctx, stream)
 }
 
+// lastAnswer says something, wants this text as its answer, and nothing after it.
+func lastAnswer(ctx context.Context, stream streamsvc.Streams_BidiClient, say, want string) error {
+	if err := stream.Send(ctx, text(say)); err != nil {
+		return err
+	}
+	item, err := stream.Recv(ctx)
+	if err != nil {
+		return err
+	}
+	if err := equal("text", item.GetText(), want); err != nil {
+		return err
+	}
+	if err := stream.CloseSend(ctx); err != nil {
+		return err
+	}
+	return atEnd(ctx, stream)
+}
+
 func atEnd(ctx context.Context, stream streamsvc.Streams_BidiClient) error {
 	if _, err := stream.Recv(ctx); !errors.Is(err, io.EOF) {
 		return fmt.Errorf("want the end, got %v", err)
@@ -297,20 +315,7 @@ func streamMeta(ctx context.Context, kc streamsvc.Client) error {
 	if err != nil {
 		return err
 	}
-	if err := stream.Send(ctx, text("meta K")); err != nil {
-		return err
-	}
-	item, err := stream.Recv(ctx)
-	if err != nil {
-		return err
-	}
-	if err := equal("metainfo", item.GetText(), "persistent,transient"); err != nil {
-		return err
-	}
-	if err := stream.CloseSend(ctx); err != nil {
-		return err
-	}
-	return atEnd(ctx, stream)
+	return lastAnswer(ctx, stream, "meta K", "persistent,transient")
 }
 
 func streamHeader(ctx context.Context, kc streamsvc.Client) error {

@@ -77,9 +77,14 @@ func serverSaw(ctx context.Context, kc streamsvc.Client, parts ...string) error 
 }
 
 func streamCancel(ctx context.Context, kc streamsvc.Client) error {
+	return cancelled(ctx, kc, "wait")
+}
+
+// cancelled opens a stream whose handler does as told, cancels, and asks what the server saw.
+func cancelled(ctx context.Context, kc streamsvc.Client, what string) error {
 	inner, cancel := context.WithCancel(ctx)
 	defer cancel()
-	stream, err := told(inner, kc, "wait")
+	stream, err := told(inner, kc, what)
 	if err != nil {
 		return err
 	}
@@ -138,20 +143,7 @@ func streamRecvTimeoutKept(ctx context.Context, kc streamsvc.Client) error {
 			return err
 		}
 	}
-	if err := stream.Send(ctx, text("loud")); err != nil {
-		return err
-	}
-	item, err := stream.Recv(ctx)
-	if err != nil {
-		return err
-	}
-	if err := equal("text", item.GetText(), "loud"); err != nil {
-		return err
-	}
-	if err := stream.CloseSend(ctx); err != nil {
-		return err
-	}
-	return atEnd(ctx, stream)
+	return lastAnswer(ctx, stream, "loud", "loud")
 }
 
 // streamEnough goes on sending while the handler has answered and left.
@@ -267,16 +259,5 @@ func streamHooked(ctx context.Context, kc streamsvc.Client) error {
 // streamChain is the head of a chain: it opens a stream whose handler opens another, and cancels. The harness
 // asks the last server what it saw.
 func streamChain(ctx context.Context, kc streamsvc.Client) error {
-	inner, cancel := context.WithCancel(ctx)
-	defer cancel()
-	stream, err := told(inner, kc, "relay wait")
-	if err != nil {
-		return err
-	}
-	cancel()
-	_, err = stream.Recv(inner)
-	if err := has("recv", err, "code=12007"); err != nil {
-		return err
-	}
-	return serverSaw(ctx, kc, "code=12007", "[canceled path: "+clientName+"]", "invoking cancel() actively")
+	return cancelled(ctx, kc, "relay wait")
 }
